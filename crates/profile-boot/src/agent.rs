@@ -1,0 +1,238 @@
+//! The agent that an image was made for: `/etc/talaria/agent.toml`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::profile::ProfileName;
+
+/// Where an image says which agent it holds.
+pub const AGENT_TOML: &str = "/etc/talaria/agent.toml";
+
+/// The place of the profile's name in [`Gateway::profile`].
+const PROFILE_PLACEHOLDER: &str = "{profile}";
+
+/// Which program is the agent, and how its gateways are run.
+///
+/// ```
+/// let agent = profile_boot::agent::Agent::parse(r#"
+///     name = "hermes"
+///     program = "/opt/hermes/.venv/bin/hermes"
+///     subcommands = ["chat", "gateway"]
+///
+///     [gateway]
+///     default = ["/opt/hermes/.venv/bin/hermes", "gateway", "run"]
+///     profile = ["/opt/hermes/.venv/bin/hermes", "-p", "{profile}", "gateway", "run"]
+/// "#)?;
+/// assert!(agent.has_subcommand("chat"));
+/// # Ok::<(), profile_boot::agent::AgentError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// What people call it.
+    pub name: String,
+    /// Absolute path of its program.
+    pub program: PathBuf,
+    /// First words of a command line that always mean the agent, even where a
+    /// program of that name is on `PATH`.
+    pub subcommands: Vec<String>,
+    /// How its gateways are run; `None` for an agent that has none.
+    pub gateway: Option<Gateway>,
+}
+
+/// The command lines of an agent's gateways, program first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// The default profile's gateway.
+    pub default: Vec<String>,
+    /// A named profile's; every `{profile}` in it stands for the name.
+    pub profile: Vec<String>,
+}
+
+/// Why an `agent.toml` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The file cannot be read.
+    #[error("cannot read {path}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or not of this shape.
+    #[error("{}", one_line(.0))]
+    Syntax(#[from] Box<toml::de::Error>),
+    /// A program has to be named by its absolute path.
+    #[error("{field}: {program:?} is not an absolute path")]
+    RelativeProgram {
+        /// The key in the file.
+        field: &'static str,
+        /// What it says.
+        program: String,
+    },
+    /// A command line is empty.
+    #[error("{field} is empty")]
+    EmptyCommand {
+        /// The key in the file.
+        field: &'static str,
+    },
+    /// The command of named profiles never says which profile.
+    #[error(
+        "gateway.profile has no \"{{profile}}\" in it: every profile would run the same gateway"
+    )]
+    NoPlaceholder,
+}
+
+/// The parser's message without its drawing of the source line.
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().lines().collect::<Vec<_>>().join(", ")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentFile {
+    name: String,
+    program: String,
+    #[serde(default)]
+    subcommands: Vec<String>,
+    gateway: Option<GatewayTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GatewayTable {
+    default: Vec<String>,
+    profile: Vec<String>,
+}
+
+impl Agent {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// [`AgentError`], where the file is missing, is not TOML of this shape, or
+    /// names a program by a relative path.
+    pub fn load(path: &Path) -> Result<Self, AgentError> {
+        let text = std::fs::read_to_string(path).map_err(|source| AgentError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text)
+    }
+
+    /// Checks the text of an `agent.toml`.
+    ///
+    /// # Errors
+    /// As [`Agent::load`], but for reading.
+    pub fn parse(text: &str) -> Result<Self, AgentError> {
+        let file: AgentFile = toml::from_str(text).map_err(Box::new)?;
+        let gateway = file.gateway.map(Gateway::try_from).transpose()?;
+        let program = absolute("program", &file.program)?;
+        Ok(Self {
+            name: file.name,
+            program,
+            subcommands: file.subcommands,
+            gateway,
+        })
+    }
+
+    /// Whether a command line that begins with `word` is always the agent's.
+    #[must_use]
+    pub fn has_subcommand(&self, word: &str) -> bool {
+        self.subcommands.iter().any(|subcommand| subcommand == word)
+    }
+}
+
+impl TryFrom<GatewayTable> for Gateway {
+    type Error = AgentError;
+
+    fn try_from(table: GatewayTable) -> Result<Self, AgentError> {
+        for (field, command) in [
+            ("gateway.default", &table.default),
+            ("gateway.profile", &table.profile),
+        ] {
+            let program = command.first().ok_or(AgentError::EmptyCommand { field })?;
+            absolute(field, program)?;
+        }
+        if !table
+            .profile
+            .iter()
+            .any(|word| word.contains(PROFILE_PLACEHOLDER))
+        {
+            return Err(AgentError::NoPlaceholder);
+        }
+        Ok(Self {
+            default: table.default,
+            profile: table.profile,
+        })
+    }
+}
+
+impl Gateway {
+    /// The command line of one profile's gateway, program first.
+    #[must_use]
+    pub fn command(&self, profile: &ProfileName) -> Vec<String> {
+        if profile.is_default() {
+            return self.default.clone();
+        }
+        self.profile
+            .iter()
+            .map(|word| word.replace(PROFILE_PLACEHOLDER, profile.as_str()))
+            .collect()
+    }
+}
+
+fn absolute(field: &'static str, program: &str) -> Result<PathBuf, AgentError> {
+    if program.starts_with('/') {
+        Ok(PathBuf::from(program))
+    } else {
+        Err(AgentError::RelativeProgram {
+            field,
+            program: program.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("name = \"a\"", "missing field `program`")]
+    #[case(
+        "name = \"a\"\nprogram = \"a\"",
+        "program: \"a\" is not an absolute path"
+    )]
+    #[case(
+        "name = \"a\"\nprogram = \"/a\"\nsubcommand = []",
+        "unknown field `subcommand`, expected one of `name`, `program`, `subcommands`, `gateway`"
+    )]
+    #[case(
+        "name = \"a\"\nprogram = \"/a\"\n[gateway]\ndefault = []\nprofile = [\"/a\"]",
+        "gateway.default is empty"
+    )]
+    #[case(
+        "name = \"a\"\nprogram = \"/a\"\n[gateway]\ndefault = [\"/a\"]\nprofile = [\"/a\"]",
+        "gateway.profile has no \"{profile}\" in it: every profile would run the same gateway"
+    )]
+    fn a_wrong_file_is_refused_in_one_line(#[case] text: &str, #[case] message: &str) {
+        assert_eq!(Agent::parse(text).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn the_default_profile_has_a_command_of_its_own() {
+        let gateway = Gateway {
+            default: vec!["/a".into(), "run".into()],
+            profile: vec!["/a".into(), "-p={profile}".into()],
+        };
+        assert_eq!(
+            gateway.command(&ProfileName::default_profile()),
+            ["/a", "run"]
+        );
+        assert_eq!(
+            gateway.command(&"coder".parse().unwrap()),
+            ["/a", "-p=coder"]
+        );
+    }
+}

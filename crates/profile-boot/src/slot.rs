@@ -1,0 +1,219 @@
+//! The service slot of a gateway: a service directory whose programs are links
+//! to the image's own, so that nothing executable stands where the agent can
+//! write, and whoever made the slot, it runs the same.
+//!
+//! The layout is s6's service directory:
+//! <https://skarnet.org/software/s6/servicedir.html>.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::gateway_state::Want;
+use crate::profile::ProfileName;
+
+/// Where the image keeps the programs that slots link to.
+pub const PROGRAMS: &str = "/usr/libexec/talaria";
+
+/// What a gateway slot's name begins with.
+pub const PREFIX: &str = "gateway-";
+
+/// The links of a slot: where in the slot, and to which of [`PROGRAMS`].
+const LINKS: [(&str, &str); 3] = [
+    ("run", "gateway-run"),
+    ("finish", "gateway-finish"),
+    ("log/run", "gateway-log"),
+];
+
+/// The name of a profile's slot in the scandir.
+#[must_use]
+pub fn name(profile: &ProfileName) -> String {
+    format!("{PREFIX}{profile}")
+}
+
+/// The profile that a slot of this name belongs to; `None` for other services.
+#[must_use]
+pub fn profile(slot: &str) -> Option<ProfileName> {
+    slot.strip_prefix(PREFIX)?.parse().ok()
+}
+
+/// Where a slot is made before it gets its name: s6-svscan passes over names
+/// that begin with a dot.
+fn staging(scandir: &Path, profile: &ProfileName) -> PathBuf {
+    scandir.join(format!(".{}.tmp", name(profile)))
+}
+
+/// Puts a profile's slot into `scandir`, whole, by one rename.
+///
+/// # Errors
+/// Where the scandir cannot be written, or a slot of that name is there.
+pub fn publish(scandir: &Path, profile: &ProfileName, want: Want) -> io::Result<()> {
+    let staging = staging(scandir, profile);
+    if staging.symlink_metadata().is_ok() {
+        fs::remove_dir_all(&staging)?;
+    }
+    fs::create_dir(&staging)?;
+    fs::write(staging.join("type"), "longrun\n")?;
+    fs::create_dir(staging.join("log"))?;
+    fs::write(staging.join("log/type"), "longrun\n")?;
+    for (place, program) in LINKS {
+        symlink(Path::new(PROGRAMS).join(program), staging.join(place))?;
+    }
+    if want == Want::Down {
+        fs::write(staging.join("down"), "")?;
+    }
+    fs::rename(&staging, scandir.join(name(profile)))
+}
+
+/// Whether s6-supervise will leave the slot's service down when it starts.
+#[must_use]
+pub fn is_down(scandir: &Path, profile: &ProfileName) -> bool {
+    scandir.join(name(profile)).join("down").exists()
+}
+
+/// Makes a slot start up, or stay down, the next time s6-supervise starts on it.
+///
+/// # Errors
+/// Where the `down` file can be neither written nor removed.
+pub fn set_want(scandir: &Path, profile: &ProfileName, want: Want) -> io::Result<()> {
+    let down = scandir.join(name(profile)).join("down");
+    match want {
+        Want::Down => fs::write(down, ""),
+        Want::Up => match fs::remove_file(down) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Turns the programs of every gateway slot in `scandir` into links to the
+/// image's own. Returns the slots that were changed.
+///
+/// The agent's own command line writes slots with scripts in them, which do not
+/// run on a noexec file system and know nothing of ports, parking and logs.
+///
+/// # Errors
+/// Where the scandir cannot be listed; a slot that cannot be changed is
+/// reported with its reason among the results.
+pub fn normalise(scandir: &Path) -> io::Result<Vec<(String, io::Result<()>)>> {
+    let mut changed = Vec::new();
+    for entry in fs::read_dir(scandir)? {
+        let entry = entry?;
+        let slot = entry.file_name().to_string_lossy().into_owned();
+        if profile(&slot).is_none() || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        match normalise_slot(&entry.path()) {
+            Ok(false) => {}
+            Ok(true) => changed.push((slot, Ok(()))),
+            Err(error) => changed.push((slot, Err(error))),
+        }
+    }
+    Ok(changed)
+}
+
+fn normalise_slot(slot: &Path) -> io::Result<bool> {
+    let mut changed = false;
+    match fs::create_dir(slot.join("log")) {
+        Ok(()) => changed = true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    for (place, program) in LINKS {
+        let link = slot.join(place);
+        let target = Path::new(PROGRAMS).join(program);
+        if fs::read_link(&link).is_ok_and(|found| found == target) {
+            continue;
+        }
+        let staged = slot.join(format!("{place}.tmp"));
+        match fs::remove_file(&staged) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        symlink(&target, &staged)?;
+        fs::rename(&staged, &link)?;
+        changed = true;
+    }
+    Ok(changed)
+}
+
+/// Removes what an interrupted [`publish`] left. Returns the names removed.
+///
+/// # Errors
+/// Where the scandir cannot be listed or a leftover cannot be removed.
+pub fn sweep_staging(scandir: &Path) -> io::Result<Vec<String>> {
+    let mut swept = Vec::new();
+    for entry in fs::read_dir(scandir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let staged = name
+            .strip_prefix('.')
+            .and_then(|name| name.strip_suffix(".tmp"));
+        if staged.is_some_and(|slot| slot.starts_with(PREFIX)) {
+            fs::remove_dir_all(entry.path())?;
+            swept.push(name);
+        }
+    }
+    Ok(swept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coder() -> ProfileName {
+        "coder".parse().unwrap()
+    }
+
+    #[test]
+    fn a_published_slot_holds_links_and_nothing_executable() {
+        let scandir = tempfile::tempdir().unwrap();
+        publish(scandir.path(), &coder(), Want::Down).unwrap();
+        let slot = scandir.path().join("gateway-coder");
+        for (place, program) in LINKS {
+            assert_eq!(
+                fs::read_link(slot.join(place)).unwrap(),
+                Path::new(PROGRAMS).join(program)
+            );
+        }
+        assert!(is_down(scandir.path(), &coder()));
+        assert_eq!(normalise(scandir.path()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_slot_with_scripts_gets_links() {
+        let scandir = tempfile::tempdir().unwrap();
+        let slot = scandir.path().join("gateway-coder");
+        fs::create_dir(&slot).unwrap();
+        fs::write(slot.join("run"), "#!/bin/sh\n").unwrap();
+        let changed = normalise(scandir.path()).unwrap();
+        assert_eq!(changed.len(), 1);
+        assert!(changed[0].1.is_ok());
+        assert_eq!(
+            fs::read_link(slot.join("log/run")).unwrap(),
+            Path::new(PROGRAMS).join("gateway-log")
+        );
+        assert_eq!(normalise(scandir.path()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn other_services_and_links_are_left_alone() {
+        let scandir = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::create_dir(scandir.path().join("web")).unwrap();
+        symlink(elsewhere.path(), scandir.path().join("gateway-coder")).unwrap();
+        assert_eq!(normalise(scandir.path()).unwrap().len(), 0);
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_leftover_of_an_interrupted_publication_is_no_obstacle() {
+        let scandir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(scandir.path().join(".gateway-coder.tmp/log")).unwrap();
+        fs::create_dir(scandir.path().join(".gateway-old.tmp")).unwrap();
+        publish(scandir.path(), &coder(), Want::Up).unwrap();
+        assert_eq!(sweep_staging(scandir.path()).unwrap(), [".gateway-old.tmp"]);
+        assert!(!is_down(scandir.path(), &coder()));
+    }
+}
