@@ -1,0 +1,130 @@
+//! The run program of the agent's supervision tree: heals what an earlier tree
+//! left, then becomes the s6-svscan of `/run/service`, as the agent's user.
+
+use std::convert::Infallible;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+
+use crate::error::BootError;
+use crate::identity::Identity;
+use crate::init::{self, state};
+use crate::process_table::{self, Process};
+use crate::signals::{Event, Signals};
+use crate::{exec, paths, reconcile, report};
+
+/// How many s6-supervise processes the tree can hold: two for each logged slot.
+/// s6-svscan keeps its table on the stack, about 400 bytes an entry.
+const MAX_SUPERVISED: &str = "4096";
+
+/// How long the supervisors of an earlier tree may take to stop their services.
+const ORPHANS_GRACE: Duration = Duration::from_millis(1500);
+
+/// Becomes the agent's tree.
+pub(crate) fn run() -> Result<Infallible, BootError> {
+    if !state::stage2_is_alive() {
+        // Whoever may kill the init's own child is the user that it runs as.
+        report::line(&"the init was killed, the container ends");
+        init::end_container()?;
+    }
+    let ready = open_ready();
+    raise_file_limit();
+    Identity::of_agent()?.assume()?;
+    let scandir = Path::new(paths::AGENT_SCANDIR);
+    if scandir.join(".s6-svscan").symlink_metadata().is_ok() {
+        heal();
+    }
+    let mut command = Command::new(Path::new(paths::COMMANDS).join("s6-svscan"));
+    command.args(["-C", MAX_SUPERVISED]);
+    if let Some(ready) = &ready {
+        command.arg("-d").arg(ready.as_raw_fd().to_string());
+    }
+    Err(exec::exec(command.arg(scandir)))
+}
+
+/// Ends what an earlier tree left running and lays the slots out again. A tree
+/// with a fault is better than none, so what fails here is said and no more.
+fn heal() {
+    let healed = end_orphans().and_then(|()| reconcile::pass());
+    if let Err(error) = healed {
+        report::error(&error);
+    }
+}
+
+/// Stops the supervisors that have lost their s6-svscan, and with them their
+/// services: two of them on one slot would fight over it.
+fn end_orphans() -> Result<(), BootError> {
+    let mut signals = Signals::take(&[])?;
+    let deadline = Instant::now() + ORPHANS_GRACE;
+    let mut signalled = Vec::new();
+    loop {
+        let orphans = supervisors()?;
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let late = Instant::now() >= deadline;
+        for orphan in orphans {
+            if late || !signalled.contains(&orphan) {
+                let signal = if late {
+                    Signal::SIGKILL
+                } else {
+                    Signal::SIGTERM
+                };
+                end(orphan, signal);
+                signalled.push(orphan);
+            }
+        }
+        // They are nobody's children here, so there is no event to wait for.
+        while signals.wait(None, Some(Instant::now() + Duration::from_millis(5)))?
+            != Event::Deadline
+        {}
+    }
+}
+
+fn end(pid: Pid, signal: Signal) {
+    match kill(pid, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => report::warning(format_args!("cannot end s6-supervise {pid}: {error}")),
+    }
+}
+
+/// The s6-supervise processes that work in the agent's scandir.
+fn supervisors() -> Result<Vec<Pid>, BootError> {
+    let processes = process_table::all().map_err(BootError::file("list it", "/proc"))?;
+    let ours = |process: &Process| {
+        process.comm == "s6-supervise" && !process.zombie && process.works_in(paths::AGENT_SCANDIR)
+    };
+    Ok(processes
+        .iter()
+        .filter(|process| ours(process))
+        .map(|process| process.pid)
+        .collect())
+}
+
+/// The end of the init's FIFO that says that the tree stands. After the first
+/// start nobody reads it any more.
+fn open_ready() -> Option<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let fd = open(state::TREE_READY, flags, Mode::empty()).ok()?;
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::empty())).ok()?;
+    Some(fd)
+}
+
+/// A slot takes two descriptors in s6-svscan: the soft limit becomes the hard one.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        report::warning(format_args!(
+            "cannot raise the limit of open files: {error}"
+        ));
+    }
+}

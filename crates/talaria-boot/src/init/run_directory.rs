@@ -1,0 +1,135 @@
+//! `/run`, made ready: root's part, the agent's part, and nothing of an earlier run.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use nix::unistd::setegid;
+
+use super::SIGNALS;
+use crate::error::BootError;
+use crate::identity::Identity;
+use crate::{environment, paths, report, sys};
+
+/// Where the programs are that s6-svscan starts by themselves.
+const PROGRAMS: &str = "/usr/libexec/talaria";
+
+/// Lays out `/run`. It survives a restart of the container, so what is there
+/// already is stale, the agent's slots and all.
+pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
+    let run = Path::new("/run");
+    if identity.is_switch() {
+        // For a moment, so that the agent's user makes its own directory: root
+        // may not be allowed to give one away. Nothing else runs yet.
+        set_mode(run, 0o1777);
+    }
+    for stale in [paths::ROOT_SCANDIR, paths::INIT_STATE] {
+        absent(fs::remove_dir_all(stale)).map_err(at("clear it", stale))?;
+    }
+    let environment = Path::new(paths::ENVIRONMENT);
+    environment::remove(environment).map_err(at("clear it", environment))?;
+    for directory in [
+        "/run/s6",
+        paths::BASEDIR,
+        paths::ROOT_SCANDIR,
+        paths::INIT_STATE,
+    ] {
+        make(directory, 0o755)?;
+    }
+    let code = sys::as_agent(identity, agent_part)?;
+    if identity.is_switch() {
+        set_mode(run, 0o755);
+    }
+    if code != 0 {
+        return Err(at("make it", paths::AGENT_SCANDIR)(
+            io::ErrorKind::PermissionDenied.into(),
+        ));
+    }
+    keep_environment(identity)?;
+    link_programs()
+}
+
+/// As the agent's user: an empty scandir.
+fn agent_part() -> Result<(), BootError> {
+    let scandir = Path::new(paths::AGENT_SCANDIR);
+    make(paths::AGENT_SCANDIR, 0o755)?;
+    for entry in scandir.read_dir().map_err(at("list it", scandir))? {
+        let entry = entry.map_err(at("list it", scandir))?;
+        let path = entry.path();
+        let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let removed = if directory {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        removed.map_err(at("clear it", path))?;
+    }
+    Ok(())
+}
+
+/// The environment, in the agent's group: made with that group in force, since
+/// giving it away later may not be allowed.
+fn keep_environment(identity: &Identity) -> Result<(), BootError> {
+    let own = nix::unistd::getegid();
+    setegid(identity.gid).map_err(BootError::system("setegid"))?;
+    let kept = environment::save(Path::new(paths::ENVIRONMENT), std::env::vars_os());
+    setegid(own).map_err(BootError::system("setegid"))?;
+    kept.map_err(at("write it", paths::ENVIRONMENT))
+}
+
+/// What s6-svscan runs when it is told to end, when it cannot go on, and for
+/// each signal.
+fn link_programs() -> Result<(), BootError> {
+    let control = Path::new(paths::ROOT_SCANDIR).join(".s6-svscan");
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&control)
+        .map_err(at("make it", &control))?;
+    let link = |name: &str, program: &str| {
+        symlink(Path::new(PROGRAMS).join(program), control.join(name))
+            .map_err(at("make it", control.join(name)))
+    };
+    link("finish", "svscan-finish")?;
+    link("crash", "svscan-finish")?;
+    SIGNALS
+        .iter()
+        .try_for_each(|signal| link(signal.as_str(), "svscan-signal"))
+}
+
+fn make(directory: &str, mode: u32) -> Result<(), BootError> {
+    match DirBuilder::new().mode(mode).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.map_err(at("make it", directory)),
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    if let Err(error) = fs::set_permissions(path, Permissions::from_mode(mode)) {
+        report::warning(format_args!(
+            "{}: cannot set mode {mode:o}: {error}",
+            path.display()
+        ));
+    }
+}
+
+fn absent(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn at(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> BootError {
+    let path = path.as_ref().to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => BootError::ReadOnly {
+            path: "/run".into(),
+        },
+        _ => BootError::File {
+            action,
+            path,
+            source,
+        },
+    }
+}

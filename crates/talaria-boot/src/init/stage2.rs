@@ -1,0 +1,178 @@
+//! Stage 2: everything between s6-svscan's first breath and its last.
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::{MainProgram, end_container, failed, hooks, main_program, state, static_services};
+use crate::error::BootError;
+use crate::identity::Identity;
+use crate::settings::Settings;
+use crate::signals::{Event, Signals};
+use crate::{paths, report};
+
+/// The signals that stage 2 answers.
+const SIGNALS: [Signal; 8] = [
+    Signal::SIGCHLD,
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGPWR,
+];
+
+/// Why stage 2 ended before the main program could start.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It failed.
+    Failed(BootError),
+    /// The container was told to stop.
+    Stopped(Signal),
+}
+
+impl From<BootError> for Ended {
+    fn from(error: BootError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Runs stage 2 and has PID 1 end the container. Returns this process' exit code.
+pub(super) fn run(main: &MainProgram, identity: &Identity, scanning: OwnedFd) -> i32 {
+    let code = match boot(main, identity, scanning) {
+        Ok(code) => code,
+        Err(Ended::Failed(error)) => failed(&error),
+        Err(Ended::Stopped(signal)) => 128 + signal as i32,
+    };
+    if let Err(error) = state::keep_exit_code(code).and_then(|()| end_container()) {
+        return failed(&error);
+    }
+    code
+}
+
+fn boot(main: &MainProgram, identity: &Identity, scanning: OwnedFd) -> Result<i32, Ended> {
+    let settings = Settings::from_environment();
+    let mut signals = Signals::take(&SIGNALS)?;
+    let failures = hooks::run(identity, &mut signals)?;
+    let fatal = failures.iter().any(|failed| failed.fatal);
+    decide(
+        failures.into_iter().map(|failed| failed.error),
+        settings,
+        fatal,
+    )?;
+    decide(
+        static_services::publish(identity)?.into_iter(),
+        settings,
+        false,
+    )?;
+    let tree = state::open_tree_ready()?;
+    static_services::publish_agent_tree()?;
+    wait_until_scanning(scanning)?;
+    rescan()?;
+    wait_for_tree(&tree, settings.services_wait, &mut signals)?;
+    Ok(main_program::run(main, identity, &mut signals)?)
+}
+
+/// Says what failed, and ends the boot with the first of it where that is asked for.
+fn decide(
+    failures: impl Iterator<Item = BootError>,
+    settings: Settings,
+    fatal: bool,
+) -> Result<(), BootError> {
+    let mut failures: Vec<_> = failures.collect();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    if fatal || settings.stop_if_stage2_fails {
+        // The last one is said by whoever gets it.
+        let last = failures.pop();
+        failures.iter().for_each(report::error);
+        return last.map_or(Ok(()), Err);
+    }
+    failures.iter().for_each(report::error);
+    Ok(())
+}
+
+/// Waits for PID 1 to be s6-svscan, with its signals in hand.
+fn wait_until_scanning(scanning: OwnedFd) -> Result<(), BootError> {
+    let mut byte = [0];
+    let read = std::fs::File::from(scanning).read(&mut byte);
+    match read {
+        Ok(1) => Ok(()),
+        // The pipe closed: PID 1 never became s6-svscan, and has said why.
+        Ok(_) => std::process::exit(111),
+        Err(error) => Err(BootError::file("wait for s6-svscan", paths::ROOT_SCANDIR)(
+            error,
+        )),
+    }
+}
+
+/// Has PID 1 look at its scandir again.
+fn rescan() -> Result<(), BootError> {
+    let control = super::open_control()
+        .map_err(|error| BootError::file("write it", paths::ROOT_CONTROL)(error.into()))?;
+    nix::unistd::write(&control, b"a").map_err(BootError::system("write"))?;
+    Ok(())
+}
+
+/// Waits until the agent's tree can be spoken to, so that the main program finds it there.
+fn wait_for_tree(
+    tree: &OwnedFd,
+    at_most: Option<Duration>,
+    signals: &mut Signals,
+) -> Result<(), Ended> {
+    let deadline = at_most.map(|at_most| Instant::now() + at_most);
+    loop {
+        match signals.wait(Some(tree.as_fd()), deadline)? {
+            Event::Readable => return Ok(()),
+            Event::Deadline => {
+                report::warning(format_args!(
+                    "{} is not supervised yet, the main program starts all the same",
+                    Path::new(paths::AGENT_SCANDIR).display()
+                ));
+                return Ok(());
+            }
+            Event::Signal(Signal::SIGTERM) => return Err(Ended::Stopped(Signal::SIGTERM)),
+            Event::Signal(_) => {}
+        }
+    }
+}
+
+/// Waits for a child that is a group of its own. A container that is told to
+/// stop meanwhile does not wait for it.
+pub(super) fn wait_for(pid: Pid, signals: &mut Signals) -> Result<WaitStatus, Ended> {
+    loop {
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => {}
+            Ok(status) => return Ok(status),
+            Err(Errno::EINTR) => continue,
+            Err(source) => {
+                return Err(BootError::System {
+                    call: "waitpid",
+                    source,
+                }
+                .into());
+            }
+        }
+        if let Event::Signal(Signal::SIGTERM) = signals.wait(None, None)? {
+            match killpg(pid, Signal::SIGTERM) {
+                Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
+                Err(source) => {
+                    return Err(BootError::System {
+                        call: "kill",
+                        source,
+                    }
+                    .into());
+                }
+            }
+            return Err(Ended::Stopped(Signal::SIGTERM));
+        }
+    }
+}

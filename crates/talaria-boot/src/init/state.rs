@@ -1,0 +1,106 @@
+//! What the init keeps about this run of the container, in a directory that
+//! only it can write.
+
+use std::fs::{self, Permissions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::signal::kill;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo, setegid};
+use profile_boot::profile::ProfileName;
+
+use crate::error::BootError;
+use crate::identity::Identity;
+use crate::report;
+
+/// The process that runs the main program.
+const STAGE2_PID: &str = "/run/s6/init/pid";
+/// How the main program ended.
+const EXIT_CODE: &str = "/run/s6/init/exitcode";
+/// The profile whose gateway is the container's command.
+const GATEWAY: &str = "/run/s6/init/gateway";
+/// Where a gateway's finish program says that it failed for good.
+const GATEWAY_FAILED: &str = "/run/s6/init/gateway-failed";
+/// Where the agent's tree says that it stands.
+pub(crate) const TREE_READY: &str = "/run/s6/init/agent-tree-ready";
+
+pub(crate) fn keep_stage2(pid: Pid) -> Result<(), BootError> {
+    fs::write(STAGE2_PID, pid.to_string()).map_err(BootError::file("write it", STAGE2_PID))
+}
+
+pub(crate) fn stage2() -> Option<Pid> {
+    Some(Pid::from_raw(
+        fs::read_to_string(STAGE2_PID).ok()?.trim().parse().ok()?,
+    ))
+}
+
+/// Whether the process that runs the main program is there.
+pub(crate) fn stage2_is_alive() -> bool {
+    stage2().is_some_and(|pid| kill(pid, None) != Err(Errno::ESRCH))
+}
+
+pub(crate) fn keep_exit_code(code: i32) -> Result<(), BootError> {
+    fs::write(EXIT_CODE, code.to_string()).map_err(BootError::file("write it", EXIT_CODE))
+}
+
+pub(crate) fn exit_code() -> Option<i32> {
+    fs::read_to_string(EXIT_CODE).ok()?.trim().parse().ok()
+}
+
+/// Notes that the container was asked to run this profile's gateway, and opens
+/// a way for its slot to say that it failed for good.
+pub(crate) fn keep_supervised_gateway(
+    profile: &ProfileName,
+    identity: &Identity,
+) -> Result<(), BootError> {
+    fs::write(GATEWAY, profile.as_str()).map_err(BootError::file("write it", GATEWAY))?;
+    // The FIFO belongs to the agent's group from its first moment, without a chown,
+    // which a container may not be allowed.
+    let own = nix::unistd::getegid();
+    setegid(identity.gid).map_err(BootError::system("setegid"))?;
+    let made = mkfifo(GATEWAY_FAILED, Mode::empty());
+    setegid(own).map_err(BootError::system("setegid"))?;
+    made.map_err(|error| BootError::file("make it", GATEWAY_FAILED)(error.into()))?;
+    fs::set_permissions(GATEWAY_FAILED, Permissions::from_mode(0o620))
+        .map_err(BootError::file("make it", GATEWAY_FAILED))
+}
+
+/// The profile whose gateway is the container's command.
+pub(crate) fn supervised_gateway() -> Option<ProfileName> {
+    fs::read_to_string(GATEWAY).ok()?.parse().ok()
+}
+
+/// Tells stage 2 that the gateway it waits for will not come back.
+pub(crate) fn tell_gateway_failed(code: i32) {
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let told = open(GATEWAY_FAILED, flags, Mode::empty())
+        .and_then(|fifo| nix::unistd::write(&fifo, &[u8::try_from(code).unwrap_or(u8::MAX)]));
+    match told {
+        // Nobody reads it: stage 2 has ended, and the container with it.
+        Ok(_) | Err(Errno::ENXIO) => {}
+        Err(error) => report::warning(format_args!("{GATEWAY_FAILED}: cannot write it: {error}")),
+    }
+}
+
+/// The reading end of [`tell_gateway_failed`].
+pub(crate) fn open_gateway_failed() -> Result<OwnedFd, BootError> {
+    // Open for both, so that a writer that goes away is no end of file.
+    open(
+        GATEWAY_FAILED,
+        OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| BootError::file("open it", GATEWAY_FAILED)(error.into()))
+}
+
+/// Makes the FIFO on which the agent's tree says that it stands, and opens it.
+pub(crate) fn open_tree_ready() -> Result<OwnedFd, BootError> {
+    let failed = |error: Errno| BootError::file("make it", TREE_READY)(error.into());
+    mkfifo(Path::new(TREE_READY), Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    open(TREE_READY, flags, Mode::empty()).map_err(failed)
+}

@@ -1,0 +1,126 @@
+//! The services of root's scandir: those of `/etc/services.d`, and the agent's tree.
+//!
+//! `/run` may be noexec, so a slot there holds links to what the service's own
+//! directory holds, and nothing that s6 could run lies in it.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::containment;
+use crate::error::{BootError, Stage2Failure};
+use crate::identity::Identity;
+use crate::paths;
+
+/// What s6-supervise makes in a slot for itself.
+const SUPERVISE_OWN: [&str; 2] = ["event", "supervise"];
+
+/// Puts the agent's tree into root's scandir.
+pub(super) fn publish_agent_tree() -> Result<(), BootError> {
+    let slot = Path::new(paths::ROOT_SCANDIR).join(paths::AGENT_TREE);
+    let make = || {
+        make_directory(&slot)?;
+        symlink("/usr/libexec/talaria/agent-tree", slot.join("run"))
+    };
+    make().map_err(BootError::file("make it", &slot))
+}
+
+/// Puts every static service into root's scandir, and returns those that cannot
+/// be supervised.
+pub(super) fn publish(identity: &Identity) -> Result<Vec<BootError>, BootError> {
+    let directory = Path::new(paths::STATIC_SERVICES);
+    let services = list(directory).map_err(BootError::file("list it", directory))?;
+    Ok(services
+        .into_iter()
+        .filter_map(|service| publish_one(&service, identity).err())
+        .collect())
+}
+
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match directory.read_dir() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut services = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with('.') && entry.path().is_dir() {
+            services.push(entry.path());
+        }
+    }
+    services.sort();
+    Ok(services)
+}
+
+fn publish_one(service: &Path, identity: &Identity) -> Result<(), BootError> {
+    let fail = |path: &Path| {
+        let path = path.to_owned();
+        move |failure| BootError::Stage2 { path, failure }
+    };
+    let name = service.file_name().unwrap_or_default();
+    if name == paths::AGENT_TREE {
+        return Err(fail(service)(Stage2Failure::ReservedName));
+    }
+    for program in ["run", "finish", "log/run", "log/finish"] {
+        let path = service.join(program);
+        match path.symlink_metadata() {
+            Ok(_) => containment::check_program(&path, identity).map_err(fail(&path))?,
+            Err(_) if program == "run" => return Err(fail(service)(Stage2Failure::NoRun)),
+            Err(_) => {}
+        }
+    }
+    let slot = Path::new(paths::ROOT_SCANDIR).join(name);
+    link_slot(service, &slot).map_err(BootError::file("make it", &slot))
+}
+
+/// Makes `slot` a view of `service`, with the logger's as a directory of its own.
+fn link_slot(service: &Path, slot: &Path) -> io::Result<()> {
+    make_directory(slot)?;
+    for entry in service.read_dir()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if SUPERVISE_OWN.iter().any(|own| name == *own) {
+            continue;
+        }
+        let is_logger = name == "log" && entry.path().is_dir();
+        // Only the service's own `log/` is a logger; one in it would be its data.
+        if is_logger && slot.file_name().is_some_and(|slot| slot != "log") {
+            link_slot(&entry.path(), &slot.join("log"))?;
+        } else {
+            symlink(entry.path(), slot.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o755).create(path)?;
+    // Whatever the umask: the agent may look at what is supervised.
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_holds_links_to_all_that_the_service_has() {
+        let place = tempfile::tempdir().unwrap();
+        let service = place.path().join("web");
+        fs::create_dir_all(service.join("log/supervise")).unwrap();
+        fs::create_dir_all(service.join("data")).unwrap();
+        fs::create_dir_all(service.join("supervise")).unwrap();
+        for file in ["run", "down-signal", "log/run"] {
+            fs::write(service.join(file), "x").unwrap();
+        }
+        let slot = place.path().join("slot");
+        link_slot(&service, &slot).unwrap();
+        for file in ["run", "down-signal", "data", "log/run"] {
+            assert_eq!(fs::read_link(slot.join(file)).unwrap(), service.join(file));
+        }
+        assert!(!slot.join("supervise").exists());
+        assert!(!slot.join("log/supervise").exists());
+    }
+}

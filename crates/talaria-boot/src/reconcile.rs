@@ -1,0 +1,55 @@
+//! `02-reconcile-profiles`: a slot for every profile, up or down as it was meant.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use profile_boot::{reconcile, slot};
+
+use crate::error::BootError;
+use crate::identity::{self, Identity};
+use crate::init::state;
+use crate::{main_wrapper, paths, report, svscanctl, sys};
+
+/// The hook: reconciles as the agent's user and ends.
+pub(crate) fn run() -> Result<Infallible, BootError> {
+    let code = sys::as_agent(&Identity::of_agent()?, pass)?;
+    std::process::exit(code);
+}
+
+/// One pass over all profiles, as the agent's user. What fails for one profile
+/// is said, and the others go on.
+pub(crate) fn pass() -> Result<(), BootError> {
+    if main_wrapper::load_agent()?.gateway.is_none() {
+        return Ok(());
+    }
+    let home = identity::home();
+    let scandir = Path::new(paths::AGENT_SCANDIR);
+    for name in slot::sweep_staging(scandir).map_err(BootError::file("sweep it", scandir))? {
+        report::step(format_args!(
+            "{name}: removed, an interrupted registration left it"
+        ));
+    }
+    svscanctl::normalise()?;
+    let observation = reconcile::observe(&home, scandir)
+        .map_err(BootError::file("list it", home.join("profiles")))?;
+    for (name, reason) in &observation.skipped {
+        report::warning(format_args!(
+            "profiles/{}: passed over: {reason}",
+            name.escape_default()
+        ));
+    }
+    let start_default = state::supervised_gateway().is_some_and(|profile| profile.is_default());
+    let steps = reconcile::plan(&observation.profiles, start_default);
+    for error in reconcile::execute(&steps, &home, scandir) {
+        report::warning(report::chain(&error));
+    }
+    for one in &observation.profiles {
+        report::step(format_args!(
+            "profile={} prior_state={} want={:?}",
+            one.profile,
+            one.record,
+            reconcile::want(one, start_default)
+        ));
+    }
+    Ok(())
+}

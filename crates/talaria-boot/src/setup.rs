@@ -1,0 +1,126 @@
+//! `01-hermes-setup`: the agent's home, there and the agent's own.
+
+use std::convert::Infallible;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{AccessFlags, access, fchown};
+
+use crate::error::BootError;
+use crate::identity::{self, Identity};
+use crate::report;
+use crate::sys;
+
+/// The directories that the agent expects in its home.
+const DIRECTORIES: [&str; 15] = [
+    "backups",
+    "cron",
+    "home",
+    "hooks",
+    "lazy-packages",
+    "logs",
+    "logs/gateways",
+    "memories",
+    "pairing",
+    "plans",
+    "profiles",
+    "sessions",
+    "skills",
+    "skins",
+    "workspace",
+];
+
+/// Makes the home where it is missing, gives it to the agent where it is not
+/// the agent's, and makes the directories in it.
+pub(crate) fn run() -> Result<Infallible, BootError> {
+    let identity = Identity::of_agent()?;
+    let home = identity::home();
+    if identity.is_switch() {
+        own_home(&home, &identity)?;
+    }
+    let code = sys::as_agent(&identity, || make_directories(&home))?;
+    std::process::exit(code);
+}
+
+/// Checks that the home can be written, before anything runs.
+pub(crate) fn check_writable(path: &Path) -> Result<(), BootError> {
+    match access(path, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) => Ok(()),
+        Err(Errno::EROFS) => Err(BootError::ReadOnly {
+            path: path.to_owned(),
+        }),
+        Err(Errno::ENOENT) => match path.parent() {
+            Some(parent) => check_writable(parent),
+            None => Err(BootError::file("find it", path)(Errno::ENOENT.into())),
+        },
+        Err(errno) => match path.metadata() {
+            Ok(metadata) => Err(BootError::NotWritable {
+                path: path.to_owned(),
+                uid: nix::unistd::geteuid().as_raw(),
+                gid: nix::unistd::getegid().as_raw(),
+                owner_uid: metadata.uid(),
+                owner_gid: metadata.gid(),
+            }),
+            Err(_) => Err(BootError::file("look at it", path)(errno.into())),
+        },
+    }
+}
+
+/// As root: the home is made where it is missing, and given to the agent's user
+/// where it belongs to somebody else.
+fn own_home(home: &Path, identity: &Identity) -> Result<(), BootError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(home)
+        .map_err(|error| {
+            if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+                BootError::ReadOnly {
+                    path: home.to_owned(),
+                }
+            } else {
+                BootError::file("make it", home)(error)
+            }
+        })?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let directory = match open(home, flags, Mode::empty()) {
+        Ok(directory) => directory,
+        // Root without the right to look in is no reason to stop: the agent may have it.
+        Err(Errno::EACCES) => return Ok(()),
+        Err(error) => return Err(BootError::file("open it", home)(error.into())),
+    };
+    let owner = fs::File::from(directory);
+    let metadata = owner
+        .metadata()
+        .map_err(BootError::file("look at it", home))?;
+    if metadata.uid() == identity.uid.as_raw() {
+        return Ok(());
+    }
+    if let Err(error) = fchown(&owner, Some(identity.uid), Some(identity.gid)) {
+        report::warning(format_args!(
+            "{}: cannot give it to uid {}: {error}",
+            home.display(),
+            identity.uid
+        ));
+    }
+    Ok(())
+}
+
+/// As the agent's user: the directories that are missing.
+fn make_directories(home: &Path) -> Result<(), BootError> {
+    check_writable(home)?;
+    for name in DIRECTORIES {
+        let path = home.join(name);
+        match DirBuilder::new().mode(0o755).create(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(BootError::file("make it", path)(error)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The one place where this process splits in two.
+#![expect(unsafe_code, reason = "fork has no safe form")]
+
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid};
+
+use crate::error::BootError;
+use crate::identity::Identity;
+use crate::report;
+
+/// Forks. The child runs `child` and ends with the exit code that it returns.
+pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, BootError> {
+    // SAFETY: talaria-boot never starts a thread, so the child is a whole copy
+    // of the process, with no lock held by anybody who is not there.
+    match unsafe { nix::unistd::fork() }.map_err(BootError::system("fork"))? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => std::process::exit(child()),
+    }
+}
+
+/// Runs `act` as the agent's user, in a child, and waits for it.
+///
+/// Root that was started with few capabilities may neither signal the agent's
+/// processes nor write its files, and should not try: whatever the agent has
+/// put in their place would be done to with root's rights.
+pub(crate) fn as_agent(
+    identity: &Identity,
+    act: impl FnOnce() -> Result<(), BootError>,
+) -> Result<i32, BootError> {
+    if !identity.is_switch() {
+        return act().map(|()| 0);
+    }
+    let child = fork(|| {
+        let done = identity.assume().and_then(|()| act());
+        match done {
+            Ok(()) => 0,
+            Err(error) => {
+                report::error(&error);
+                error.exit_code()
+            }
+        }
+    })?;
+    loop {
+        match waitpid(child, None) {
+            Ok(status) => return Ok(exit_code(status).unwrap_or(111)),
+            Err(nix::Error::EINTR) => {}
+            Err(source) => {
+                return Err(BootError::System {
+                    call: "waitpid",
+                    source,
+                });
+            }
+        }
+    }
+}
+
+/// The exit code that a wait status stands for, as shells have it; `None` where
+/// the process has not ended.
+pub(crate) fn exit_code(status: WaitStatus) -> Option<i32> {
+    match status {
+        WaitStatus::Exited(_, code) => Some(code),
+        WaitStatus::Signaled(_, signal, _) => Some(128 + signal as i32),
+        _ => None,
+    }
+}

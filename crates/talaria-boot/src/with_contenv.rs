@@ -1,0 +1,42 @@
+//! `with-contenv PROGRAM ARGS…`: a program with the container's environment.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::environment::{self, Variable};
+use crate::error::BootError;
+use crate::{exec, paths};
+
+/// Becomes a program whose environment is this one's, and over it the container's.
+pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
+    let (program, args) = args
+        .split_first()
+        .ok_or(BootError::Usage("with-contenv PROGRAM [ARGUMENT…]"))?;
+    let found = exec::find(program).ok_or_else(|| BootError::NotFound {
+        program: program.into(),
+    })?;
+    Err(exec::exec(
+        Command::new(found)
+            .arg0(program)
+            .args(args)
+            .envs(container()?),
+    ))
+}
+
+/// The container's environment; nothing where no init has kept it, because the
+/// container was entered some other way and the environment is the container's already.
+pub(crate) fn container() -> Result<Vec<Variable>, BootError> {
+    match environment::load(Path::new(paths::ENVIRONMENT)) {
+        Ok(variables) => Ok(variables),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(BootError::File {
+            action: "read the container's environment",
+            path: paths::ENVIRONMENT.into(),
+            source,
+        }),
+    }
+}
