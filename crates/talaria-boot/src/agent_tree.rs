@@ -31,9 +31,8 @@ const ORPHANS_GRACE: Duration = Duration::from_millis(1500);
 /// Becomes the agent's tree.
 pub(crate) fn run() -> Result<Infallible, BootError> {
     if !state::stage2_is_alive() {
-        // Whoever may kill the init's own child is the user that it runs as.
-        report::line(&"the init was killed, the container ends");
-        init::end_container()?;
+        // Only where everything runs as the agent's user can it be killed by it.
+        init::replace_stage2()?;
     }
     let ready = open_ready();
     raise_file_limit();

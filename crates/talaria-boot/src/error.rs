@@ -55,6 +55,8 @@ pub(crate) enum BootError {
         call: &'static str,
         source: nix::Error,
     },
+    #[error("exited with {code}, and said why")]
+    SaidAlready { code: i32 },
     #[error("{path}: {failure}", path = .path.display())]
     Stage2 {
         path: PathBuf,
@@ -127,6 +129,7 @@ impl BootError {
             Self::NotFound { .. } => 127,
             Self::Execute { .. } | Self::Drop { .. } => 126,
             Self::File { .. } | Self::System { .. } => 111,
+            Self::SaidAlready { code } => *code,
             Self::Stage2 { failure, .. } => failure.exit_code(),
         }
     }

@@ -36,6 +36,11 @@ pub(crate) fn exec_words(words: &[OsString]) -> Result<Infallible, BootError> {
 /// The file that a shell would run for `program`: itself where it has a slash,
 /// otherwise the first executable of that name on `PATH`.
 pub(crate) fn find(program: &OsStr) -> Option<PathBuf> {
+    find_on(std::env::var_os("PATH").as_deref(), program)
+}
+
+/// As [`find`], with another `PATH`.
+pub(crate) fn find_on(path: Option<&OsStr>, program: &OsStr) -> Option<PathBuf> {
     if program.as_bytes().contains(&b'/') {
         let path = PathBuf::from(program);
         return path.exists().then_some(path);
@@ -43,8 +48,7 @@ pub(crate) fn find(program: &OsStr) -> Option<PathBuf> {
     if program.is_empty() {
         return None;
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
+    std::env::split_paths(path?)
         .map(|directory| directory.join(program))
         .find(|candidate| is_executable(candidate))
 }

@@ -12,8 +12,8 @@ use crate::{main_wrapper, paths, report, svscanctl, sys};
 
 /// The hook: reconciles as the agent's user and ends.
 pub(crate) fn run() -> Result<Infallible, BootError> {
-    let code = sys::as_agent(&Identity::of_agent()?, pass)?;
-    std::process::exit(code);
+    sys::as_agent(&Identity::of_agent()?, pass)?;
+    std::process::exit(0);
 }
 
 /// One pass over all profiles, as the agent's user. What fails for one profile

@@ -9,9 +9,12 @@ use crate::settings::Settings;
 
 /// An error with its causes, in one line, and its hint in a second.
 pub(crate) fn error(error: &BootError) {
+    if let BootError::SaidAlready { .. } = error {
+        return;
+    }
     line(&chain(error));
     if let Some(hint) = error.hint() {
-        line(&format!("hint: {hint}"));
+        write(&format!("hint: {hint}\n"));
     }
 }
 
@@ -31,7 +34,11 @@ pub(crate) fn step(text: impl Display) {
 
 /// Something that the user is always told.
 pub(crate) fn line(text: &dyn Display) {
-    let text = format!("talaria: {text}\n");
+    write(&format!("talaria: {text}\n"));
+}
+
+/// In one call, so that lines of several processes do not mix.
+fn write(text: &str) {
     // There is nowhere to say that standard error is closed.
     drop(std::io::stderr().write_all(text.as_bytes()));
 }

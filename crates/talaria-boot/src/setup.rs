@@ -43,8 +43,8 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
     if identity.is_switch() {
         own_home(&home, &identity)?;
     }
-    let code = sys::as_agent(&identity, || make_directories(&home))?;
-    std::process::exit(code);
+    sys::as_agent(&identity, || make_directories(&home))?;
+    std::process::exit(0);
 }
 
 /// Checks that the home can be written, before anything runs.

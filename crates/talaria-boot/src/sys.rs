@@ -18,7 +18,8 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, BootError> {
     }
 }
 
-/// Runs `act` as the agent's user, in a child, and waits for it.
+/// Runs `act` as the agent's user, in a child, and waits for it. What goes wrong
+/// there is said there.
 ///
 /// Root that was started with few capabilities may neither signal the agent's
 /// processes nor write its files, and should not try: whatever the agent has
@@ -26,9 +27,9 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, BootError> {
 pub(crate) fn as_agent(
     identity: &Identity,
     act: impl FnOnce() -> Result<(), BootError>,
-) -> Result<i32, BootError> {
+) -> Result<(), BootError> {
     if !identity.is_switch() {
-        return act().map(|()| 0);
+        return act();
     }
     let child = fork(|| {
         let done = identity.assume().and_then(|()| act());
@@ -42,7 +43,12 @@ pub(crate) fn as_agent(
     })?;
     loop {
         match waitpid(child, None) {
-            Ok(status) => return Ok(exit_code(status).unwrap_or(111)),
+            Ok(WaitStatus::Exited(_, 0)) => return Ok(()),
+            Ok(status) => {
+                return Err(BootError::SaidAlready {
+                    code: exit_code(status).unwrap_or(111),
+                });
+            }
             Err(nix::Error::EINTR) => {}
             Err(source) => {
                 return Err(BootError::System {

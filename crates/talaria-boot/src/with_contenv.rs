@@ -16,14 +16,21 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     let (program, args) = args
         .split_first()
         .ok_or(BootError::Usage("with-contenv PROGRAM [ARGUMENT…]"))?;
-    let found = exec::find(program).ok_or_else(|| BootError::NotFound {
-        program: program.into(),
-    })?;
+    let container = container()?;
+    let path = container
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, path)| path.as_os_str());
+    let found = path
+        .map_or_else(
+            || exec::find(program),
+            |path| exec::find_on(Some(path), program),
+        )
+        .ok_or_else(|| BootError::NotFound {
+            program: program.into(),
+        })?;
     Err(exec::exec(
-        Command::new(found)
-            .arg0(program)
-            .args(args)
-            .envs(container()?),
+        Command::new(found).arg0(program).args(args).envs(container),
     ))
 }
 

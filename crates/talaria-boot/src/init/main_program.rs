@@ -128,9 +128,7 @@ fn signal_group(pid: Pid, signal: Signal, identity: &Identity) -> Result<(), Boo
         result => result,
     };
     match send() {
-        Err(Errno::EPERM) => {
-            sys::as_agent(identity, || send().map_err(BootError::system("kill"))).map(|_| ())
-        }
+        Err(Errno::EPERM) => sys::as_agent(identity, || send().map_err(BootError::system("kill"))),
         result => result.map_err(BootError::system("kill")),
     }
 }

@@ -180,6 +180,18 @@ pub(crate) fn end_container() -> Result<(), BootError> {
     }
 }
 
+/// Makes up for a stage 2 that was killed. A main program that it ran was killed
+/// with it, and so the container ends; a gateway is its slot's, and comes back.
+pub(crate) fn replace_stage2() -> Result<(), BootError> {
+    let Some(profile) = state::supervised_gateway() else {
+        report::line(&"the init was killed, the container ends");
+        return end_container();
+    };
+    let identity = Identity::of_agent()?;
+    let stage2 = sys::fork(|| stage2::resume(&MainProgram::Gateway(profile), &identity))?;
+    state::keep_stage2(stage2)
+}
+
 fn open_control() -> Result<OwnedFd, Errno> {
     open(
         paths::ROOT_CONTROL,

@@ -10,7 +10,7 @@ use nix::unistd::setegid;
 use super::SIGNALS;
 use crate::error::BootError;
 use crate::identity::Identity;
-use crate::{environment, paths, report, sys};
+use crate::{environment, paths, sys};
 
 /// Where the programs are that s6-svscan starts by themselves.
 const PROGRAMS: &str = "/usr/libexec/talaria";
@@ -22,7 +22,7 @@ pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
     if identity.is_switch() {
         // For a moment, so that the agent's user makes its own directory: root
         // may not be allowed to give one away. Nothing else runs yet.
-        set_mode(run, 0o1777);
+        set_mode(run, 0o1777)?;
     }
     for stale in [paths::ROOT_SCANDIR, paths::INIT_STATE] {
         absent(fs::remove_dir_all(stale)).map_err(at("clear it", stale))?;
@@ -37,14 +37,9 @@ pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
     ] {
         make(directory, 0o755)?;
     }
-    let code = sys::as_agent(identity, agent_part)?;
+    sys::as_agent(identity, agent_part)?;
     if identity.is_switch() {
-        set_mode(run, 0o755);
-    }
-    if code != 0 {
-        return Err(at("make it", paths::AGENT_SCANDIR)(
-            io::ErrorKind::PermissionDenied.into(),
-        ));
+        set_mode(run, 0o755)?;
     }
     keep_environment(identity)?;
     link_programs()
@@ -104,13 +99,8 @@ fn make(directory: &str, mode: u32) -> Result<(), BootError> {
     }
 }
 
-fn set_mode(path: &Path, mode: u32) {
-    if let Err(error) = fs::set_permissions(path, Permissions::from_mode(mode)) {
-        report::warning(format_args!(
-            "{}: cannot set mode {mode:o}: {error}",
-            path.display()
-        ));
-    }
+fn set_mode(path: &Path, mode: u32) -> Result<(), BootError> {
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(at("set its mode", path))
 }
 
 fn absent(result: io::Result<()>) -> io::Result<()> {

@@ -202,7 +202,6 @@ impl Ending {
             }
             Ok(())
         })
-        .map(|_| ())
     }
 
     /// Reaps until none of `pids` is left, or until the deadline.

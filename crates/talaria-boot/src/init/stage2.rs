@@ -51,10 +51,23 @@ pub(super) fn run(main: &MainProgram, identity: &Identity, scanning: OwnedFd) ->
         Err(Ended::Failed(error)) => failed(&error),
         Err(Ended::Stopped(signal)) => 128 + signal as i32,
     };
-    if let Err(error) = state::keep_exit_code(code).and_then(|()| end_container()) {
-        return failed(&error);
+    end(code)
+}
+
+/// Stands in for a stage 2 that was killed: what it waited for, where that was a
+/// gateway, is waited for again. Returns this process' exit code.
+pub(super) fn resume(main: &MainProgram, identity: &Identity) -> i32 {
+    let code = Signals::take(&SIGNALS)
+        .and_then(|mut signals| main_program::run(main, identity, &mut signals));
+    end(code.unwrap_or_else(|error| failed(&error)))
+}
+
+/// Keeps the exit code and has PID 1 end the container with it.
+fn end(code: i32) -> i32 {
+    match state::keep_exit_code(code).and_then(|()| end_container()) {
+        Ok(()) => code,
+        Err(error) => failed(&error),
     }
-    code
 }
 
 fn boot(main: &MainProgram, identity: &Identity, scanning: OwnedFd) -> Result<i32, Ended> {
