@@ -1,7 +1,6 @@
 //! Directories held open: everything below a service directory is reached from here, one component at a time, so that
 //! a link put in its place by somebody else leads nowhere.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -65,11 +64,16 @@ impl Dir {
     }
 
     pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.path.join(name)
+        // Joining nothing would leave a slash at the end.
+        match name.as_ref().as_os_str().as_encoded_bytes() {
+            b"" | b"." => self.path.clone(),
+            _ => self.path.join(name),
+        }
     }
 
     /// Opens a subdirectory, as [`Dir::reach`].
-    pub(crate) fn below(&self, name: &str, links: Links) -> Result<Self, FsError> {
+    pub(crate) fn below(&self, name: impl AsRef<Path>, links: Links) -> Result<Self, FsError> {
+        let name = name.as_ref();
         match rustix::fs::openat(&self.fd, name, REACH | links.flag(), Mode::empty()) {
             Ok(fd) => Ok(Self {
                 fd,
@@ -80,7 +84,8 @@ impl Dir {
     }
 
     /// Opens a subdirectory so that it can be listed.
-    pub(crate) fn list(&self, name: &str) -> Result<rustix::fs::Dir, FsError> {
+    pub(crate) fn list(&self, name: impl AsRef<Path>) -> Result<rustix::fs::Dir, FsError> {
+        let name = name.as_ref();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         rustix::fs::openat(&self.fd, name, flags, Mode::empty())
             .and_then(rustix::fs::Dir::new)
@@ -88,7 +93,7 @@ impl Dir {
     }
 
     /// What is there, without following a link; `None` where nothing is.
-    pub(crate) fn stat(&self, name: impl AsRef<OsStr>) -> Result<Option<Stat>, FsError> {
+    pub(crate) fn stat(&self, name: impl AsRef<Path>) -> Result<Option<Stat>, FsError> {
         let name = name.as_ref();
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
@@ -98,7 +103,8 @@ impl Dir {
     }
 
     /// Opens a regular file to read; anything else is refused, and nothing blocks.
-    pub(crate) fn open_regular(&self, name: &str) -> Result<OwnedFd, FsError> {
+    pub(crate) fn open_regular(&self, name: impl AsRef<Path>) -> Result<OwnedFd, FsError> {
+        let name = name.as_ref();
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let fd = rustix::fs::openat(&self.fd, name, flags, Mode::empty())
@@ -108,7 +114,8 @@ impl Dir {
     }
 
     /// Reads a regular file, at most `limit` bytes and one more, so that the caller sees that there are more.
-    pub(crate) fn read(&self, name: &str, limit: usize) -> Result<Vec<u8>, FsError> {
+    pub(crate) fn read(&self, name: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>, FsError> {
+        let name = name.as_ref();
         let fd = self.open_regular(name)?;
         let mut bytes = vec![0; limit + 1];
         let mut filled = 0;
@@ -125,7 +132,8 @@ impl Dir {
     }
 
     /// Opens a FIFO to write; `None` where nobody has it open to read.
-    pub(crate) fn open_fifo(&self, name: &str) -> Result<Option<OwnedFd>, FsError> {
+    pub(crate) fn open_fifo(&self, name: impl AsRef<Path>) -> Result<Option<OwnedFd>, FsError> {
+        let name = name.as_ref();
         let flags =
             OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
@@ -146,9 +154,10 @@ impl Dir {
     pub(crate) fn expect(
         &self,
         fd: &OwnedFd,
-        name: &str,
+        name: impl AsRef<Path>,
         expected: FileKind,
     ) -> Result<Stat, FsError> {
+        let name = name.as_ref();
         let stat =
             rustix::fs::fstat(fd).map_err(|errno| self.fail("look at", name, expected, errno))?;
         let found = kind(&stat);
@@ -159,7 +168,13 @@ impl Dir {
         }
     }
 
-    pub(crate) fn wrong_kind(&self, name: &str, expected: FileKind, found: FileKind) -> FsError {
+    pub(crate) fn wrong_kind(
+        &self,
+        name: impl AsRef<Path>,
+        expected: FileKind,
+        found: FileKind,
+    ) -> FsError {
+        let name = name.as_ref();
         let path = self.join(name);
         match found {
             FileKind::Symlink => FsError::Symlink { path },

@@ -4,6 +4,8 @@
 //! change (12), that of the last readiness (12), the process id (8), in the longer form the process group (8), the
 //! low 16 bits of what `waitpid` gave (2), flags (1).
 
+use std::fmt;
+
 use crate::error::DecodeError;
 use crate::tai::Tai64n;
 
@@ -125,6 +127,18 @@ pub enum Phase {
         /// The process id of `finish`.
         pid: u32,
     },
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverStarted => f.write_str("not started yet"),
+            Self::Down => f.write_str("down"),
+            Self::Up { pid, ready: false } => write!(f, "up (pid {pid})"),
+            Self::Up { pid, ready: true } => write!(f, "up and ready (pid {pid})"),
+            Self::Finishing { pid } => write!(f, "finishing (pid {pid})"),
+        }
+    }
 }
 
 /// What the supervisor is told to do when the service ends.
