@@ -10,21 +10,13 @@ use std::io::Read;
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags};
+use s6_svc::Want;
 
 /// The name of the file in a profile's directory.
 pub const FILE_NAME: &str = "gateway_state.json";
 
 /// The most that is read of it, in bytes. The agent writes less than 4 KiB.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// Whether a gateway is to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// It is.
-    Up,
-    /// It is not.
-    Down,
-}
 
 /// What is known of a gateway's state from its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,24 +35,31 @@ pub enum Record {
 }
 
 impl Record {
-    /// Whether a gateway with this record is to run after a boot.
+    /// Whether a gateway with this record is to run; `None` where nobody has said yet.
     ///
     /// The operator's word wins. Without one, a gateway that was last seen
     /// serving comes back; one that never came up does not, or a broken one
     /// would be tried again at every boot.
     #[must_use]
-    pub fn want(&self) -> Want {
-        let Self::State { desired, reported } = self else {
-            return Want::Down;
+    pub fn want(&self) -> Option<Want> {
+        let up = match self {
+            Self::None => return None,
+            Self::Unreadable(_) => false,
+            Self::State {
+                desired: Some(desired),
+                ..
+            } => desired == "running",
+            Self::State {
+                desired: None,
+                reported,
+            } => {
+                matches!(
+                    reported.as_deref(),
+                    Some("running" | "draining" | "degraded")
+                )
+            }
         };
-        let up = match desired {
-            Some(desired) => desired == "running",
-            None => matches!(
-                reported.as_deref(),
-                Some("running" | "draining" | "degraded")
-            ),
-        };
-        if up { Want::Up } else { Want::Down }
+        Some(if up { Want::Up } else { Want::Down })
     }
 
     /// Reads the record of the profile that lives in `directory`.
@@ -173,7 +172,7 @@ mod tests {
     #[case::odd_type(r#"{"desired_state":1}"#, Want::Down, "none")]
     fn the_decision_table(#[case] text: &str, #[case] want: Want, #[case] word: &str) {
         let record = Record::parse(text.as_bytes());
-        assert_eq!(record.want(), want);
+        assert_eq!(record.want(), Some(want));
         assert_eq!(record.to_string(), word);
     }
 
@@ -182,6 +181,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(FILE_NAME);
         assert_eq!(Record::read(directory.path()), Record::None);
+        assert_eq!(Record::None.want(), None);
         rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
         assert_eq!(
             Record::read(directory.path()),

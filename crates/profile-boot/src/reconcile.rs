@@ -4,7 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::gateway_state::{Record, Want};
+use crate::gateway_state::Record;
+use s6_svc::Want;
+
 use crate::profile::{self, ProfileName};
 use crate::slot;
 
@@ -131,14 +133,16 @@ pub fn plan(observed: &[Observed], start_default: bool) -> Vec<Step> {
     steps
 }
 
-/// Whether this profile's gateway is to run.
+/// Whether this profile's gateway is to run: as its record says; without a
+/// record as the container's command says; else as its slot stands.
 #[must_use]
 pub fn want(one: &Observed, start_default: bool) -> Want {
-    if start_default && one.profile.is_default() && one.record == Record::None {
-        Want::Up
-    } else {
-        one.record.want()
-    }
+    let command = (start_default && one.profile.is_default()).then_some(Want::Up);
+    one.record
+        .want()
+        .or(command)
+        .or(one.slot)
+        .unwrap_or(Want::Down)
 }
 
 /// Carries the steps out. One that fails does not stop the others.

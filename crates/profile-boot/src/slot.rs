@@ -10,7 +10,8 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::gateway_state::Want;
+use s6_svc::{FsError, Scandir, Want};
+
 use crate::profile::ProfileName;
 
 /// Where the image keeps the programs that slots link to.
@@ -77,7 +78,11 @@ pub fn is_down(scandir: &Path, profile: &ProfileName) -> bool {
 /// # Errors
 /// Where the `down` file can be neither written nor removed.
 pub fn set_want(scandir: &Path, profile: &ProfileName, want: Want) -> io::Result<()> {
-    let down = scandir.join(name(profile)).join("down");
+    set_down_file(&scandir.join(name(profile)), want)
+}
+
+fn set_down_file(slot: &Path, want: Want) -> io::Result<()> {
+    let down = slot.join("down");
     match want {
         Want::Down => fs::write(down, ""),
         Want::Up => match fs::remove_file(down) {
@@ -85,6 +90,34 @@ pub fn set_want(scandir: &Path, profile: &ProfileName, want: Want) -> io::Result
             _ => Ok(()),
         },
     }
+}
+
+/// Makes every slot start as its last s6-supervise was last told to, be it a
+/// gateway's or another service's. Left alone, a slot starts as its `down` file
+/// says, which is what it was told first. Returns the slots that could not be
+/// changed, each with the reason.
+///
+/// An s6-svscan that is told to end tells every service to go down before it
+/// does, so that where none is wanted up, none of them says anything.
+///
+/// # Errors
+/// Where the scandir cannot be listed.
+pub fn keep_wants(scandir: &Scandir) -> Result<Vec<(PathBuf, io::Error)>, FsError> {
+    let mut wants = Vec::new();
+    for entry in scandir.entries()? {
+        // Without a status that can be read, nobody was told anything.
+        if !entry.is_link()
+            && let Ok(status) = entry.service().last_status()
+        {
+            wants.push((entry.service().path(), status.want()));
+        }
+    }
+    if wants.iter().all(|(_, want)| *want == Want::Down) {
+        return Ok(Vec::new());
+    }
+    let failed =
+        |(slot, want): (PathBuf, Want)| set_down_file(&slot, want).err().map(|error| (slot, error));
+    Ok(wants.into_iter().filter_map(failed).collect())
 }
 
 /// Turns the programs of every gateway slot in `scandir` into links to the

@@ -2,6 +2,7 @@
 //! left, then becomes the s6-svscan of `/run/service`, as the agent's user.
 
 use std::convert::Infallible;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +14,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
+use profile_boot::slot;
+use s6_svc::Scandir;
 
 use crate::error::BootError;
 use crate::identity::Identity;
@@ -52,10 +55,28 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
 /// Ends what an earlier tree left running and lays the slots out again. A tree
 /// with a fault is better than none, so what fails here is said and no more.
 fn heal() {
-    let healed = end_orphans().and_then(|()| reconcile::pass());
-    if let Err(error) = healed {
-        report::error(&error);
+    for result in [keep_wants(), end_orphans(), reconcile::pass()] {
+        if let Err(error) = result {
+            report::error(&error);
+        }
     }
+}
+
+/// Has the slots start as they were last told to.
+fn keep_wants() -> Result<(), BootError> {
+    let scandir = Scandir::new(paths::AGENT_SCANDIR).map_err(|error| {
+        BootError::file("list it", paths::AGENT_SCANDIR)(io::Error::other(error))
+    })?;
+    let failed = slot::keep_wants(&scandir).map_err(|error| {
+        BootError::file("list it", paths::AGENT_SCANDIR)(io::Error::other(error))
+    })?;
+    for (slot, error) in failed {
+        report::warning(format_args!(
+            "{}: cannot keep what it was told: {error}",
+            slot.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Stops the supervisors that have lost their s6-svscan, and with them their
