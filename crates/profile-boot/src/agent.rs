@@ -61,8 +61,13 @@ pub enum AgentError {
         source: std::io::Error,
     },
     /// The file is not TOML, or not of this shape.
-    #[error("{}", one_line(.0))]
-    Syntax(#[from] Box<toml::de::Error>),
+    #[error("line {line}: {message}")]
+    Syntax {
+        /// Where, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
     /// A program has to be named by its absolute path.
     #[error("{field}: {program:?} is not an absolute path")]
     RelativeProgram {
@@ -82,11 +87,6 @@ pub enum AgentError {
         "gateway.profile has no \"{{profile}}\" in it: every profile would run the same gateway"
     )]
     NoPlaceholder,
-}
-
-/// The parser's message without its drawing of the source line.
-fn one_line(error: &toml::de::Error) -> String {
-    error.message().lines().collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Deserialize)]
@@ -125,7 +125,12 @@ impl Agent {
     /// # Errors
     /// As [`Agent::load`], but for reading.
     pub fn parse(text: &str) -> Result<Self, AgentError> {
-        let file: AgentFile = toml::from_str(text).map_err(Box::new)?;
+        let file: AgentFile = toml::from_str(text).map_err(|error| AgentError::Syntax {
+            line: error
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
+            message: error.message().lines().collect::<Vec<_>>().join(", "),
+        })?;
         let gateway = file.gateway.map(Gateway::try_from).transpose()?;
         let program = absolute("program", &file.program)?;
         Ok(Self {
@@ -199,14 +204,14 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("name = \"a\"", "missing field `program`")]
+    #[case("name = \"a\"", "line 1: missing field `program`")]
     #[case(
         "name = \"a\"\nprogram = \"a\"",
         "program: \"a\" is not an absolute path"
     )]
     #[case(
         "name = \"a\"\nprogram = \"/a\"\nsubcommand = []",
-        "unknown field `subcommand`, expected one of `name`, `program`, `subcommands`, `gateway`"
+        "line 3: unknown field `subcommand`, expected one of `name`, `program`, `subcommands`, `gateway`"
     )]
     #[case(
         "name = \"a\"\nprogram = \"/a\"\n[gateway]\ndefault = []\nprofile = [\"/a\"]",

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use profile_boot::agent::AgentError;
+use profile_boot::agent::{AGENT_TOML, AgentError};
 
 /// Why an applet could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,8 @@ pub(crate) enum BootError {
     },
     #[error("{program}: command not found", program = .program.display())]
     NotFound { program: PathBuf },
+    #[error("{program}: there is no agent here", program = .program.display())]
+    NoAgent { program: PathBuf },
     #[error("{program}: cannot be executed", program = .program.display())]
     Execute { program: PathBuf, source: io::Error },
     #[error("{slot:?} is not the slot of a gateway")]
@@ -126,7 +128,7 @@ impl BootError {
             | Self::S6RcServices { .. }
             | Self::NoGateway { .. } => 78,
             Self::NotWritable { .. } | Self::ReadOnly { .. } => 73,
-            Self::NotFound { .. } => 127,
+            Self::NotFound { .. } | Self::NoAgent { .. } => 127,
             Self::Execute { .. } | Self::Drop { .. } => 126,
             Self::File { .. } | Self::System { .. } => 111,
             Self::SaidAlready { code } => *code,

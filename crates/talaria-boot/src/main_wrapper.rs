@@ -59,7 +59,11 @@ pub(crate) fn become_program(
             command
         }
     };
-    Err(exec::exec(command.env("HOME", identity::home())))
+    let error = exec::exec(command.env("HOME", identity::home()));
+    match (route, error) {
+        (Route::Agent(_), BootError::NotFound { program }) => Err(BootError::NoAgent { program }),
+        (_, error) => Err(error),
+    }
 }
 
 /// `entrypoint.sh`, what images before this one started: the same container,
