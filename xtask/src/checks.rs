@@ -1,0 +1,58 @@
+//! `cargo xtask test` and `cargo xtask ci`.
+
+use std::env;
+use std::process::Command;
+
+use crate::cli::build_images;
+use crate::error::Error;
+use crate::paths::Checkout;
+use crate::process;
+
+fn cargo(checkout: &Checkout) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(checkout.root());
+    // `cargo run` says which package runs; that is not for the commands below it.
+    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+fn step(name: &str, command: &mut Command) -> Result<(), Error> {
+    anstream::eprintln!("=== {name}");
+    process::run_here(command).map_err(|source| Error::Step {
+        step: name.to_owned(),
+        source,
+    })
+}
+
+/// Builds both images, then runs the workspace's tests, examples in documentation included;
+/// without an engine they fail.
+pub(crate) fn test(checkout: &Checkout, args: &[String]) -> Result<(), Error> {
+    build_images(checkout)?;
+    let mut command = cargo(checkout);
+    command.args(["test", "--workspace"]).args(args);
+    if env::var_os("TALARIA_REQUIRE_ENGINE").is_none() {
+        command.env("TALARIA_REQUIRE_ENGINE", "1");
+    }
+    step("cargo test --workspace", &mut command)
+}
+
+/// Formatting, lints and documentation, then everything that `test` does.
+pub(crate) fn ci(checkout: &Checkout) -> Result<(), Error> {
+    step(
+        "cargo fmt --check",
+        cargo(checkout).args(["fmt", "--all", "--check"]),
+    )?;
+    step(
+        "cargo clippy",
+        cargo(checkout).args(["clippy", "--workspace", "--all-targets", "--", "-Dwarnings"]),
+    )?;
+    step(
+        "cargo doc",
+        cargo(checkout)
+            .args(["doc", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-Dwarnings"),
+    )?;
+    test(checkout, &[])
+}
