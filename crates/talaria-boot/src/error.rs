@@ -159,6 +159,9 @@ impl BootError {
             Self::Drop { .. } => {
                 "add --cap-add SETUID --cap-add SETGID, or start with --user 10000:10000".into()
             }
+            Self::NoAgent { .. } => {
+                format!("{AGENT_TOML} names it; mend that, or name a program of the image to run")
+            }
             Self::AgentToml {
                 source: AgentError::Read { .. },
                 ..
