@@ -7,22 +7,42 @@ use crate::error::Stage2Failure;
 use crate::exec;
 use crate::identity::Identity;
 
+/// Whether a directory is out of the agent's reach: it is there, and the agent's
+/// user can write neither it nor any directory on the way to it.
+pub(crate) fn is_trusted_directory(directory: &Path, agent: &Identity) -> bool {
+    if !agent.is_switch() {
+        return true;
+    }
+    let Ok(real) = directory.canonicalize() else {
+        return false;
+    };
+    real.ancestors().enumerate().all(|(above, place)| {
+        place.metadata().is_ok_and(|metadata| {
+            // What others own in a sticky directory stays; but anything can be added.
+            let sticky = metadata.mode() & 0o1000 != 0 && metadata.uid() != agent.uid.as_raw();
+            (above > 0 && sticky)
+                || !agent.could_write(metadata.uid(), metadata.gid(), metadata.mode())
+        })
+    })
+}
+
 /// Checks a program that is about to be run with this process' rights.
 ///
-/// Started as root, the program and the directory that it is in must be out of
-/// the agent's reach; started as the agent's own user there is nothing to guard.
+/// Started as root, the program and the directories on the way to it must be
+/// out of the agent's reach; started as the agent's own user there is nothing to guard.
 pub(crate) fn check_program(path: &Path, agent: &Identity) -> Result<(), Stage2Failure> {
     let unusable = |error: std::io::Error| Stage2Failure::Unusable(error.to_string());
     let real = path.canonicalize().map_err(unusable)?;
     if agent.is_switch() {
-        for place in [path.parent(), real.parent(), Some(&real)]
-            .into_iter()
-            .flatten()
-        {
-            let metadata = place.metadata().map_err(unusable)?;
-            if agent.could_write(metadata.uid(), metadata.gid(), metadata.mode()) {
-                return Err(Stage2Failure::WritableByAgent);
-            }
+        let metadata = real.metadata().map_err(unusable)?;
+        let named = path
+            .parent()
+            .is_some_and(|parent| is_trusted_directory(parent, agent));
+        let held = real
+            .parent()
+            .is_some_and(|parent| is_trusted_directory(parent, agent));
+        if !named || !held || agent.could_write(metadata.uid(), metadata.gid(), metadata.mode()) {
+            return Err(Stage2Failure::WritableByAgent);
         }
     }
     if exec::is_executable(&real) {

@@ -111,15 +111,17 @@ fn own_home(home: &Path, identity: &Identity) -> Result<(), BootError> {
     Ok(())
 }
 
-/// As the agent's user: the directories that are missing.
+/// As the agent's user: the directories that are missing. One that cannot be
+/// made is said, and the boot goes on: what needs it will say so again.
 fn make_directories(home: &Path) -> Result<(), BootError> {
     check_writable(home)?;
     for name in DIRECTORIES {
         let path = home.join(name);
         match DirBuilder::new().mode(0o755).create(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(BootError::file("make it", path)(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                report::warning(format_args!("{}: cannot make it: {error}", path.display()));
+            }
+            _ => {}
         }
     }
     Ok(())

@@ -77,7 +77,7 @@ fn run_one(
     }
     let spawned = Command::new(hook)
         .stdin(Stdio::null())
-        .env("PATH", super::path_with_commands())
+        .env("PATH", super::path_with_commands(identity))
         .process_group(0)
         .spawn();
     let child = match spawned {

@@ -6,6 +6,7 @@
 //! told to stop, s6-svscan becomes [`shutdown`], which takes everything down and
 //! ends with the main program's exit code.
 
+mod handover;
 mod hooks;
 mod main_program;
 pub(crate) mod on_signal;
@@ -18,12 +19,11 @@ mod static_services;
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::fcntl::{OFlag, open};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, dup2_stdin, pipe2};
@@ -31,11 +31,7 @@ use nix::unistd::{Pid, dup2_stdin, pipe2};
 use crate::error::BootError;
 use crate::identity::{self, Identity};
 use crate::signals::Signals;
-use crate::{exec, main_wrapper, paths, report, routing, setup, sys};
-
-/// The most services in root's scandir, loggers counted: the agent's tree and
-/// the static ones.
-const MAX_SUPERVISED: &str = "512";
+use crate::{containment, main_wrapper, paths, report, routing, setup, sys};
 
 /// The signals that PID 1 answers, each by a program in its scandir.
 const SIGNALS: [Signal; 7] = [
@@ -66,7 +62,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
         nix::sys::prctl::set_child_subreaper(true).map_err(BootError::system("prctl"))?;
     }
     let (ready, scanning) = pipe2(OFlag::O_CLOEXEC).map_err(BootError::system("pipe"))?;
-    let stage2 = sys::fork(|| stage2::run(&main, &identity, ready))?;
+    let stage2 = sys::fork(|| stage2::run(&main, &identity, &ready))?;
     state::keep_stage2(stage2)?;
     // A service that reads its standard input would otherwise eat the user's keys.
     let null = File::open("/dev/null").map_err(BootError::file("open it", "/dev/null"))?;
@@ -76,23 +72,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     {
         std::process::exit(128 + signal as i32);
     }
-    Err(become_svscan(&scanning))
-}
-
-fn become_svscan(scanning: &OwnedFd) -> BootError {
-    if let Err(source) = fcntl(scanning, FcntlArg::F_SETFD(FdFlag::empty())) {
-        return BootError::System {
-            call: "fcntl",
-            source,
-        };
-    }
-    exec::exec(
-        Command::new(Path::new(paths::COMMANDS).join("s6-svscan"))
-            .args(["-C", MAX_SUPERVISED, "-d"])
-            .arg(scanning.as_raw_fd().to_string())
-            .arg(paths::ROOT_SCANDIR)
-            .env("PATH", path_with_commands()),
-    )
+    handover::become_svscan(&scanning, &path_with_commands(&identity))
 }
 
 /// What stage 2 is to run in the foreground.
@@ -151,10 +131,12 @@ fn refuse_s6_rc_services() -> Result<(), BootError> {
     })
 }
 
-/// `PATH` in the supervision tree: s6's programs first.
-fn path_with_commands() -> OsString {
+/// `PATH` for what root runs: s6's programs first, and no directory in which
+/// the agent's user could put a program of its own.
+fn path_with_commands(identity: &Identity) -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories = std::env::split_paths(&path).filter(|path| !path.as_os_str().is_empty());
+    let directories = std::env::split_paths(&path)
+        .filter(|directory| containment::is_trusted_directory(directory, identity));
     std::env::join_paths(std::iter::once(PathBuf::from(paths::COMMANDS)).chain(directories))
         .unwrap_or_else(|_| OsStr::new(paths::COMMANDS).to_owned())
 }

@@ -1,6 +1,5 @@
 //! Stage 2: everything between s6-svscan's first breath and its last.
 
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +9,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::{MainProgram, end_container, failed, hooks, main_program, state, static_services};
+use super::{
+    MainProgram, end_container, failed, handover, hooks, main_program, state, static_services,
+};
 use crate::error::BootError;
 use crate::identity::Identity;
 use crate::settings::Settings;
@@ -45,7 +46,7 @@ impl From<BootError> for Ended {
 }
 
 /// Runs stage 2 and has PID 1 end the container. Returns this process' exit code.
-pub(super) fn run(main: &MainProgram, identity: &Identity, scanning: OwnedFd) -> i32 {
+pub(super) fn run(main: &MainProgram, identity: &Identity, scanning: &OwnedFd) -> i32 {
     let code = match boot(main, identity, scanning) {
         Ok(code) => code,
         Err(Ended::Failed(error)) => failed(&error),
@@ -70,9 +71,13 @@ fn end(code: i32) -> i32 {
     }
 }
 
-fn boot(main: &MainProgram, identity: &Identity, scanning: OwnedFd) -> Result<i32, Ended> {
+fn boot(main: &MainProgram, identity: &Identity, scanning: &OwnedFd) -> Result<i32, Ended> {
     let settings = Settings::from_environment();
     let mut signals = Signals::take(&SIGNALS)?;
+    // First of all: until then PID 1 can be told nothing.
+    if handover::wait_until_scanning(scanning)? {
+        return Err(Ended::Stopped(Signal::SIGTERM));
+    }
     let failures = hooks::run(identity, &mut signals)?;
     let fatal = failures.iter().any(|failed| failed.fatal);
     decide(
@@ -87,7 +92,6 @@ fn boot(main: &MainProgram, identity: &Identity, scanning: OwnedFd) -> Result<i3
     )?;
     let tree = state::open_tree_ready()?;
     static_services::publish_agent_tree()?;
-    wait_until_scanning(scanning)?;
     rescan()?;
     wait_for_tree(&tree, settings.services_wait, &mut signals)?;
     Ok(main_program::run(main, identity, &mut signals)?)
@@ -113,26 +117,17 @@ fn decide(
     Ok(())
 }
 
-/// Waits for PID 1 to be s6-svscan, with its signals in hand.
-fn wait_until_scanning(scanning: OwnedFd) -> Result<(), BootError> {
-    let mut byte = [0];
-    let read = std::fs::File::from(scanning).read(&mut byte);
-    match read {
-        Ok(1) => Ok(()),
-        // The pipe closed: PID 1 never became s6-svscan, and has said why.
-        Ok(_) => std::process::exit(111),
-        Err(error) => Err(BootError::file("wait for s6-svscan", paths::ROOT_SCANDIR)(
-            error,
-        )),
-    }
-}
-
 /// Has PID 1 look at its scandir again.
-fn rescan() -> Result<(), BootError> {
-    let control = super::open_control()
-        .map_err(|error| BootError::file("write it", paths::ROOT_CONTROL)(error.into()))?;
-    nix::unistd::write(&control, b"a").map_err(BootError::system("write"))?;
-    Ok(())
+fn rescan() -> Result<(), Ended> {
+    match super::open_control() {
+        Ok(control) => {
+            nix::unistd::write(&control, b"a").map_err(BootError::system("write"))?;
+            Ok(())
+        }
+        // Nobody reads it: PID 1 is taking the container down already.
+        Err(Errno::ENXIO) => Err(Ended::Stopped(Signal::SIGTERM)),
+        Err(error) => Err(BootError::file("write it", paths::ROOT_CONTROL)(error.into()).into()),
+    }
 }
 
 /// Waits until the agent's tree can be spoken to, so that the main program finds it there.
