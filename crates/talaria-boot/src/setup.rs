@@ -13,8 +13,7 @@ use nix::unistd::{AccessFlags, access, fchown};
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
-use crate::report;
-use crate::sys;
+use crate::{containment, report, sys};
 
 /// The directories that the agent expects in its home.
 const DIRECTORIES: [&str; 15] = [
@@ -71,37 +70,29 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), BootError> {
     }
 }
 
-/// As root: the home is made where it is missing, and given to the agent's user
-/// where it belongs to somebody else.
+/// The home is made where it is missing, and given to the agent's user where it
+/// belongs to somebody else. Both are root's work only where the agent cannot
+/// have led the way there astray.
 fn own_home(home: &Path, identity: &Identity) -> Result<(), BootError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(home)
-        .map_err(|error| {
-            if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
-                BootError::ReadOnly {
-                    path: home.to_owned(),
-                }
-            } else {
-                BootError::file("make it", home)(error)
-            }
-        })?;
+    let above = home.ancestors().skip(1).find(|ancestor| ancestor.is_dir());
+    if !above.is_some_and(|above| containment::is_trusted_directory(above, identity)) {
+        return sys::as_agent(identity, || make_home(home));
+    }
+    make_home(home)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let directory = match open(home, flags, Mode::empty()) {
-        Ok(directory) => directory,
-        // Root without the right to look in is no reason to stop: the agent may have it.
-        Err(Errno::EACCES) => return Ok(()),
+        Ok(directory) => fs::File::from(directory),
+        // A link is the image's own arrangement; and what root may not open, the agent may.
+        Err(Errno::ELOOP | Errno::ENOTDIR | Errno::EACCES) => return Ok(()),
         Err(error) => return Err(BootError::file("open it", home)(error.into())),
     };
-    let owner = fs::File::from(directory);
-    let metadata = owner
+    let owner = directory
         .metadata()
-        .map_err(BootError::file("look at it", home))?;
-    if metadata.uid() == identity.uid.as_raw() {
-        return Ok(());
-    }
-    if let Err(error) = fchown(&owner, Some(identity.uid), Some(identity.gid)) {
+        .map_err(BootError::file("look at it", home))?
+        .uid();
+    if owner != identity.uid.as_raw()
+        && let Err(error) = fchown(&directory, Some(identity.uid), Some(identity.gid))
+    {
         report::warning(format_args!(
             "{}: cannot give it to uid {}: {error}",
             home.display(),
@@ -109,6 +100,19 @@ fn own_home(home: &Path, identity: &Identity) -> Result<(), BootError> {
         ));
     }
     Ok(())
+}
+
+fn make_home(home: &Path) -> Result<(), BootError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(home)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => BootError::ReadOnly {
+                path: home.to_owned(),
+            },
+            _ => BootError::file("make it", home)(error),
+        })
 }
 
 /// As the agent's user: the directories that are missing. One that cannot be

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
 use super::state;
 use crate::error::BootError;
@@ -63,6 +63,7 @@ impl Ending {
         let supervises_tree = |process: &&Process| {
             process.comm == "s6-supervise"
                 && process.parent == self.own
+                && process.uid == geteuid().as_raw()
                 && process.first_argument().as_deref() == Some(paths::AGENT_TREE)
         };
         let Some(supervisor) = processes.iter().find(supervises_tree) else {
