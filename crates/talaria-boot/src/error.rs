@@ -30,6 +30,13 @@ pub(crate) enum BootError {
     },
     #[error("{path}: read-only file system", path = .path.display())]
     ReadOnly { path: PathBuf },
+    #[error("{variable}={value:?} is no id for the agent: 1 to 65534 are")]
+    UnusableId {
+        variable: &'static str,
+        value: String,
+    },
+    #[error("{path}: cannot change the ids of the agent's user", path = .path.display())]
+    Remap { path: PathBuf, source: io::Error },
     #[error("cannot become uid {uid} gid {gid}")]
     Drop {
         uid: u32,
@@ -126,6 +133,8 @@ impl BootError {
             Self::AgentToml { .. }
             | Self::NoAgentUser { .. }
             | Self::S6RcServices { .. }
+            | Self::UnusableId { .. }
+            | Self::Remap { .. }
             | Self::NoGateway { .. } => 78,
             Self::NotWritable { .. } | Self::ReadOnly { .. } => 73,
             Self::NotFound { .. } | Self::NoAgent { .. } => 127,
@@ -156,6 +165,10 @@ impl BootError {
                 "with --read-only add --tmpfs /run:rw,noexec,nosuid,size=64m".into()
             }
             Self::ReadOnly { path } => format!("mount a writable volume at {}", path.display()),
+            Self::Remap { .. } => {
+                "under --read-only start with --user UID:GID instead of HERMES_UID and HERMES_GID"
+                    .into()
+            }
             Self::Drop { .. } => {
                 "add --cap-add SETUID --cap-add SETGID, or start with --user 10000:10000".into()
             }

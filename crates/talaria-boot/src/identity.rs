@@ -7,10 +7,10 @@ use nix::unistd::{Gid, Uid};
 use crate::error::BootError;
 use crate::paths;
 
-const PASSWD: &str = "/etc/passwd";
-const GROUP: &str = "/etc/group";
+pub(crate) const PASSWD: &str = "/etc/passwd";
+pub(crate) const GROUP: &str = "/etc/group";
 /// The agent's user in the image.
-const USER: &str = "hermes";
+pub(crate) const USER: &str = "hermes";
 
 /// The user that everything of the agent's runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,8 @@ pub(crate) fn home() -> PathBuf {
     }
 }
 
-fn passwd_entry(passwd: &str, user: &str) -> Option<(Uid, Gid)> {
+/// The ids that a user has in the text of a password file.
+pub(crate) fn passwd_entry(passwd: &str, user: &str) -> Option<(Uid, Gid)> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         (fields.next() == Some(user)).then_some(())?;

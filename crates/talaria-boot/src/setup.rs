@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, access, fchown};
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
-use crate::{containment, report, sys};
+use crate::{containment, ownership, report, sys};
 
 /// The directories that the agent expects in its home.
 const DIRECTORIES: [&str; 15] = [
@@ -86,6 +86,7 @@ fn own_home(home: &Path, identity: &Identity) -> Result<(), BootError> {
         Err(Errno::ELOOP | Errno::ENOTDIR | Errno::EACCES) => return Ok(()),
         Err(error) => return Err(BootError::file("open it", home)(error.into())),
     };
+    ownership::follow(home, identity)?;
     let owner = directory
         .metadata()
         .map_err(BootError::file("look at it", home))?

@@ -31,7 +31,7 @@ use nix::unistd::{Pid, dup2_stdin, pipe2};
 use crate::error::BootError;
 use crate::identity::{self, Identity};
 use crate::signals::Signals;
-use crate::{containment, main_wrapper, paths, report, routing, setup, sys};
+use crate::{containment, main_wrapper, paths, remap, report, routing, setup, sys};
 
 /// The signals that PID 1 answers, each by a program in its scandir.
 const SIGNALS: [Signal; 7] = [
@@ -47,6 +47,7 @@ const SIGNALS: [Signal; 7] = [
 /// Boots the container whose main program `args` name.
 pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     let mut signals = Signals::take(&SIGNALS)?;
+    remap::apply()?;
     let identity = Identity::of_agent()?;
     if !identity.is_switch() {
         setup::check_writable(Path::new("/run"))?;

@@ -1,0 +1,120 @@
+//! After a remap: what the agent's user owned in its home becomes its own again.
+//!
+//! The home is the agent's, who may have put anything anywhere in it. So every
+//! step goes through a directory descriptor, no link is followed, and only
+//! directories and regular files with one name change their owner.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::unistd::{Uid, fchownat};
+
+use crate::error::BootError;
+use crate::identity::Identity;
+use crate::report;
+
+/// Directories in each other, at most: each takes a descriptor.
+const DEEPEST: usize = 200;
+
+/// The uid that the image gives the agent's user.
+const IMAGE_UID: u32 = 10000;
+
+/// Gives the agent what its user of the image owned in `home`, the home itself
+/// last: as long as that has another owner, the work is not done.
+pub(crate) fn follow(home: &Path, identity: &Identity) -> Result<(), BootError> {
+    if identity.uid.as_raw() == IMAGE_UID {
+        return Ok(());
+    }
+    let failed = |error: Errno| BootError::file("open it", home)(error.into());
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let top = open(home, flags, Mode::empty()).map_err(failed)?;
+    let stat = fstat(&top).map_err(failed)?;
+    if stat.st_uid == identity.uid.as_raw() {
+        return Ok(());
+    }
+    let mut sweep = Sweep {
+        identity,
+        odd: 0,
+        refused: 0,
+    };
+    sweep.directory(&top, 0);
+    sweep.report(home);
+    Ok(())
+}
+
+struct Sweep<'a> {
+    identity: &'a Identity,
+    /// What is neither a directory nor a regular file with one name.
+    odd: usize,
+    /// What could not be looked into or given away.
+    refused: usize,
+}
+
+impl Sweep<'_> {
+    fn directory(&mut self, at: &OwnedFd, depth: usize) {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let Ok(mut entries) = Dir::openat(at, ".", flags, Mode::empty()) else {
+            self.refused += 1;
+            return;
+        };
+        for entry in entries.iter() {
+            match entry {
+                Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
+                Ok(entry) => self.entry(at, entry.file_name(), depth),
+                Err(_) => self.refused += 1,
+            }
+        }
+    }
+
+    fn entry(&mut self, directory: &OwnedFd, name: &CStr, depth: usize) {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let found = openat(directory, name, flags, Mode::empty())
+            .and_then(|entry| fstat(&entry).map(|stat| (entry, stat)));
+        let Ok((entry, stat)) = found else {
+            self.refused += 1;
+            return;
+        };
+        let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+        if kind == SFlag::S_IFDIR && depth < DEEPEST {
+            self.directory(&entry, depth + 1);
+        }
+        if kind == SFlag::S_IFDIR || (kind == SFlag::S_IFREG && stat.st_nlink == 1) {
+            self.give(&entry, &stat);
+        } else if stat.st_uid == IMAGE_UID {
+            self.odd += 1;
+        }
+    }
+
+    fn give(&mut self, entry: &OwnedFd, stat: &FileStat) {
+        if stat.st_uid != IMAGE_UID {
+            return;
+        }
+        let (uid, gid) = (Some(self.identity.uid), Some(self.identity.gid));
+        if fchownat(entry.as_fd(), c"", uid, gid, AtFlags::AT_EMPTY_PATH).is_err() {
+            self.refused += 1;
+        }
+    }
+
+    fn report(&self, home: &Path) {
+        let uid: Uid = self.identity.uid;
+        if self.odd > 0 {
+            report::warning(format_args!(
+                "{}: {} links and special files keep their owner, uid {IMAGE_UID}",
+                home.display(),
+                self.odd
+            ));
+        }
+        if self.refused > 0 {
+            report::warning(format_args!(
+                "{}: {} entries could not be given to uid {uid}",
+                home.display(),
+                self.refused
+            ));
+        }
+    }
+}
