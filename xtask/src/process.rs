@@ -40,7 +40,8 @@ impl ProcessError {
 }
 
 fn tail_text(tail: &[String]) -> String {
-    tail.iter().map(|line| format!("\n    {line}")).collect()
+    tail.iter()
+        .fold(String::new(), |text, line| text + "\n    " + line)
 }
 
 /// Runs a program to its end, showing its lines (both streams) as details of `step`.

@@ -228,10 +228,7 @@ mod tests {
 
     fn sums_for(dir: &Path, sum: Sum) -> PathBuf {
         let path = dir.join("sums");
-        let lines: String = archives()
-            .iter()
-            .map(|name| format!("{sum}  {name}\n"))
-            .collect();
+        let lines = archives().map(|name| format!("{sum}  {name}\n")).concat();
         fs::write(&path, lines).unwrap();
         path
     }
