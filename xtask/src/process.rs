@@ -40,7 +40,8 @@ impl ProcessError {
 }
 
 fn tail_text(tail: &[String]) -> String {
-    tail.iter().map(|line| format!("\n    {line}")).collect()
+    tail.iter()
+        .fold(String::new(), |text, line| text + "\n    " + line)
 }
 
 /// Runs a program to its end, showing its lines (both streams) as details of `step`.
@@ -141,7 +142,7 @@ fn name(command: &Command) -> String {
         .and_then(OsStr::to_str)
         .unwrap_or_default();
     let program = command.get_program().to_string_lossy();
-    if first.is_empty() || first.starts_with('/') {
+    if first.is_empty() || first.starts_with(['/', '-']) {
         program.into_owned()
     } else {
         format!("{program} {first}")
@@ -158,7 +159,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; echo err >&2; exit 3"]);
         let error = run(&mut command, &step).unwrap_err();
-        assert_eq!(error.to_string(), "sh -c: exit status: 3\n    out\n    err");
+        assert_eq!(error.to_string(), "sh: exit status: 3\n    out\n    err");
     }
 
     #[test]

@@ -175,6 +175,7 @@ async fn wait_for(
     mut ask: impl AsyncFnMut() -> Result<Result<(), String>, EngineError>,
 ) -> Result<(), UpError> {
     let deadline = Instant::now() + bound;
+    let mut seen = String::new();
     loop {
         let container = inspect(docker).await?;
         if found(container.as_ref()) != Found::Running {
@@ -184,7 +185,10 @@ async fn wait_for(
             Ok(()) => return Ok(()),
             Err(last) => last,
         };
-        step.note(&last);
+        if last != seen {
+            step.note(&last);
+            seen.clone_from(&last);
+        }
         if Instant::now() >= deadline {
             return Err(UpError::TimedOut {
                 what,
@@ -316,7 +320,10 @@ fn judge(status: &str, state: &str) -> Result<(), String> {
         (true, Some("running")) => Ok(()),
         (_, state) => Err(format!(
             "s6 says {}; the gateway says {}",
-            line(status, "nothing"),
+            line(status, "nothing")
+                .split(" (")
+                .next()
+                .unwrap_or_default(),
             state.unwrap_or("nothing")
         )),
     }
@@ -430,17 +437,17 @@ mod tests {
     #[case::stale_file(
         "down (exitcode 0) 3 seconds",
         r#"{"gateway_state":"running"}"#,
-        Err("s6 says down (exitcode 0) 3 seconds; the gateway says running")
+        Err("s6 says down; the gateway says running")
     )]
     #[case::early(
         "up (pid 7) 0 seconds",
         "{}",
-        Err("s6 says up (pid 7) 0 seconds; the gateway says nothing")
+        Err("s6 says up; the gateway says nothing")
     )]
     #[case::half_written(
         "up (pid 7) 0 seconds",
         r#"{"gatew"#,
-        Err("s6 says up (pid 7) 0 seconds; the gateway says nothing")
+        Err("s6 says up; the gateway says nothing")
     )]
     fn a_gateway_runs_when_s6_and_itself_say_so(
         #[case] status: &str,

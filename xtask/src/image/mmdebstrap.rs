@@ -17,6 +17,23 @@ const KEYRING: &str = "usr/share/keyrings/debian-archive-keyring.gpg";
 /// The dates of all files: what depends on the day is not reproducible.
 const EPOCH: &str = "1735689600";
 
+/// What packages leave out, as dpkg's configuration says it.
+const SLIM: [&str; 8] = [
+    "path-exclude /usr/share/doc/*",
+    "path-include /usr/share/doc/*/copyright",
+    "path-exclude /usr/share/groff/*",
+    "path-exclude /usr/share/info/*",
+    "path-exclude /usr/share/linda/*",
+    "path-exclude /usr/share/lintian/*",
+    "path-exclude /usr/share/locale/*",
+    "path-exclude /usr/share/man/*",
+];
+/// The same for the packages that are there before that configuration.
+const REMOVE: &str = "cd \"$1/usr/share\"; \
+    rm -rf groff/* info/* linda/* lintian/* locale/* man/*; \
+    find doc ! -type d ! -name copyright -delete; \
+    find doc -mindepth 1 -type d -empty -delete";
+
 /// Why no root file system could be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BootstrapError {
@@ -72,24 +89,20 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// What `debian:trixie-slim` is: minbase, without manuals and translations.
     pub(crate) fn trixie() -> Self {
+        let excludes = SLIM.map(|line| format!("{line}\\n")).concat();
         let arguments = [
-            "--variant=minbase",
+            "--variant=minbase".to_owned(),
             // Devices are the engine's business, and cannot be unpacked without root.
-            "--skip=output/dev",
-            "--aptopt=Apt::Install-Recommends \"false\"",
-            "--aptopt=Acquire::Languages \"none\"",
-            "--dpkgopt=path-exclude=/usr/share/doc/*",
-            "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-            "--dpkgopt=path-exclude=/usr/share/groff/*",
-            "--dpkgopt=path-exclude=/usr/share/info/*",
-            "--dpkgopt=path-exclude=/usr/share/linda/*",
-            "--dpkgopt=path-exclude=/usr/share/lintian/*",
-            "--dpkgopt=path-exclude=/usr/share/locale/*",
-            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--skip=output/dev".to_owned(),
+            "--aptopt=Apt::Install-Recommends \"false\"".to_owned(),
+            "--aptopt=Acquire::Languages \"none\"".to_owned(),
+            // As --dpkgopt these would need mmdebstrap's filter, which needs Python.
+            format!("--customize-hook=printf '{excludes}' > \"$1/etc/dpkg/dpkg.cfg.d/slim\""),
+            format!("--customize-hook={REMOVE}"),
         ];
         Self {
             suite: "trixie",
-            arguments: arguments.map(str::to_owned).into(),
+            arguments: arguments.into(),
         }
     }
 

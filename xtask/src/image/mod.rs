@@ -133,7 +133,7 @@ pub(crate) enum ImageError {
     Wheels(#[from] WheelsError),
     /// The builder.
     #[error(transparent)]
-    Build(#[from] BuildError),
+    Build(Box<BuildError>),
     /// A file of the context.
     #[error("cannot assemble the build context")]
     Context(#[from] FileError),
@@ -143,6 +143,12 @@ pub(crate) enum ImageError {
     /// A new lock.
     #[error(transparent)]
     Lock(#[from] lock::LockError),
+}
+
+impl From<BuildError> for ImageError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(Box::new(error))
+    }
 }
 
 impl ImageError {
@@ -212,9 +218,10 @@ pub(crate) async fn build(
     };
     let program = boot::build(checkout)?;
     let base = base::provide(&docker, checkout, request.no_cache).await?;
-    let wheels = match request.target.has_agent() {
-        true => Some(wheels::load(&docker, checkout, &base).await?),
-        false => None,
+    let wheels = if request.target.has_agent() {
+        Some(wheels::load(&docker, checkout, &base).await?)
+    } else {
+        None
     };
 
     let context = assemble(checkout, &request.init, init, program, wheels)?;
@@ -244,15 +251,16 @@ fn assemble(
     program: Vec<u8>,
     wheels: Option<Tree>,
 ) -> Result<Tree, FileError> {
-    let source = Tree::read(&checkout.image())?;
-    let mut context = source;
+    let mut context = Tree::read(&checkout.image())?;
     if *init == Init::Debian {
         context.append("packages/base.txt", "packages/init-debian.txt");
     }
     context.graft("init", init_archives);
-    context.graft("rootfs", links::shared());
+    let mut shared = links::shared();
+    shared.file("usr/libexec/talaria/talaria-boot", program, true);
+    context.graft("base", shared.clone());
+    context.graft("hermes", shared);
     context.graft("hermes", links::hermes());
-    context.file("bin/talaria-boot", program, true);
     context.graft("wheels", wheels.unwrap_or_default());
     Ok(context)
 }

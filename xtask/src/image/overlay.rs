@@ -59,11 +59,17 @@ pub(crate) enum OverlayError {
     },
     /// An archive is not in the folder, and could not be fetched.
     #[error("{path} is not there, and cannot be fetched", path = path.display())]
-    Missing {
+    Unreachable {
         /// Where it should be.
         path: PathBuf,
         /// Why fetching failed.
         source: ProcessError,
+    },
+    /// An archive of a release that we know nothing of is not in the folder.
+    #[error("{path} is not there", path = path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
     },
     /// An archive is something else than what was asked for.
     #[error("checksum mismatch: {path}: expected {expected}, found {found}", path = path.display())]
@@ -89,7 +95,7 @@ impl OverlayError {
     /// What a person can do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing { path, .. } => Some(format!(
+            Self::Unreachable { path, .. } => Some(format!(
                 "download {} of s6-overlay {RELEASE} into {}",
                 path.file_name().unwrap_or_default().to_string_lossy(),
                 path.parent().unwrap_or(path).display()
@@ -100,7 +106,7 @@ impl OverlayError {
             Self::NoSum { .. } => {
                 Some("the file has one line an archive, as sha256sum writes it".to_owned())
             }
-            Self::File(_) | Self::Sums { .. } | Self::Unpack { .. } => None,
+            Self::File(_) | Self::Sums { .. } | Self::Missing { .. } | Self::Unpack { .. } => None,
         }
     }
 }
@@ -145,6 +151,9 @@ pub(crate) fn load(dir: &Path, checksums: Option<&Path>) -> Result<Tree, Overlay
         })?;
         let path = dir.join(name);
         if !path.exists() {
+            if checksums.is_some() {
+                return Err(OverlayError::Missing { path });
+            }
             fetch(name, dir)?;
         }
         let packed = fs::read(&path).map_err(FileError::on(&path))?;
@@ -206,7 +215,7 @@ fn fetch(name: &str, dir: &Path) -> Result<(), OverlayError> {
             {
                 step.note(format!("{}: {error}", partial.display()));
             }
-            Err(OverlayError::Missing { path, source })
+            Err(OverlayError::Unreachable { path, source })
         }
     }
 }
@@ -228,10 +237,7 @@ mod tests {
 
     fn sums_for(dir: &Path, sum: Sum) -> PathBuf {
         let path = dir.join("sums");
-        let lines: String = archives()
-            .iter()
-            .map(|name| format!("{sum}  {name}\n"))
-            .collect();
+        let lines = archives().map(|name| format!("{sum}  {name}\n")).concat();
         fs::write(&path, lines).unwrap();
         path
     }
@@ -278,6 +284,16 @@ mod tests {
         fs::write(&path, "").unwrap();
         let error = load(dir.path(), Some(&path)).unwrap_err();
         assert!(matches!(error, OverlayError::NoSum { name, .. } if name == archives()[0]));
+    }
+
+    #[test]
+    fn nothing_is_fetched_for_a_release_of_which_only_the_sums_are_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let sums = sums_for(dir.path(), Sum::of(b""));
+        let error = load(dir.path(), Some(&sums)).unwrap_err();
+        assert!(
+            matches!(error, OverlayError::Missing { path } if path == dir.path().join(&archives()[0]))
+        );
     }
 
     #[test]
