@@ -40,7 +40,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// [`WaitError::TimedOut`] with the last state seen; [`WaitError::Look`] when looking itself
 /// failed, which ends the wait.
 pub async fn wait_for<T, E>(
-    what: &str,
+    what: impl std::fmt::Display,
     within: Duration,
     mut look: impl AsyncFnMut() -> Result<Level<T>, E>,
 ) -> Result<T, WaitError>
@@ -56,7 +56,7 @@ where
             Ok(Level::Holds(value)) => return Ok(value),
             Ok(Level::Not(last)) if Instant::now() >= deadline => {
                 return Err(WaitError::TimedOut {
-                    what: what.to_owned(),
+                    what: what.to_string(),
                     within,
                     last,
                 });
@@ -64,7 +64,7 @@ where
             Ok(Level::Not(_)) => {}
             Err(source) => {
                 return Err(WaitError::Look {
-                    what: what.to_owned(),
+                    what: what.to_string(),
                     source: source.into(),
                 });
             }
