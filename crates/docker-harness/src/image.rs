@@ -109,6 +109,13 @@ impl Facts {
         })
     }
 
+    /// Whether it holds the real agent.
+    #[must_use]
+    pub fn has_agent(&self) -> bool {
+        let title = self.labels.get("org.opencontainers.image.title");
+        title.is_some_and(|title| title == "talaria-hermes")
+    }
+
     /// Which of the two inits it has.
     #[must_use]
     pub fn variant(&self) -> Variant {

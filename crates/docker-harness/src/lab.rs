@@ -18,7 +18,7 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use crate::attach::{Attached, streams};
 use crate::container::{Container, Ended};
-use crate::engine::{Doing as _, Engine, skip};
+use crate::engine::{Doing as _, Engine, is_required, skip};
 use crate::error::{EngineError, ImageError};
 use crate::image::{self, Facts};
 use crate::labels::Run;
@@ -55,37 +55,48 @@ pub struct Lab {
 ///
 /// When the test fails, or nothing can be tested though `TALARIA_REQUIRE_ENGINE=1`.
 pub fn on_base(test: impl AsyncFnOnce(&Lab) -> TestResult) {
-    on_image(image::base, test);
+    on_image(image::base, |_| None, test);
 }
 
-/// Runs a test on the image with the real agent.
+/// Runs a test on the image with the real agent, or skips it where [`image::OVERRIDE`] names an
+/// image without.
 ///
 /// # Panics
 ///
 /// As for [`on_base`].
 pub fn on_hermes(test: impl AsyncFnOnce(&Lab) -> TestResult) {
-    on_image(image::hermes, test);
+    let without = |facts: &Facts| (!facts.has_agent()).then_some("no agent in the image");
+    on_image(image::hermes, without, test);
 }
 
-/// Runs a test on the image that `image` gives, or skips it where no engine answers.
+/// Runs a test on the image that `image` gives, or skips it where no engine answers or where
+/// `unfit` says why that image cannot show it.
 ///
 /// # Panics
 ///
 /// As for [`on_base`].
 pub fn on_image(
     image: impl FnOnce() -> Result<String, ImageError>,
+    unfit: impl FnOnce(&Facts) -> Option<&'static str>,
     test: impl AsyncFnOnce(&Lab) -> TestResult,
 ) {
     let name = std::thread::current().name().unwrap_or("main").to_owned();
     let runtime = runtime();
     let engine = match runtime.block_on(Engine::connect()) {
         Ok(engine) => engine,
-        Err(error) => return skip(&name, "no engine", &error),
+        Err(error) => {
+            let why = format!("no engine: {}", chain(&error));
+            assert!(!is_required(), "{why}, and TALARIA_REQUIRE_ENGINE=1");
+            return skip(&name, &why);
+        }
     };
     let image = image().unwrap_or_else(|error| panic!("{}", chain(&error)));
     let lab = runtime.block_on(Lab::open(engine, &image, &name));
     let lab = lab.unwrap_or_else(|error| panic!("{}", chain(&error)));
 
+    if let Some(why) = unfit(lab.facts()) {
+        return skip(&name, why);
+    }
     let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(test(&lab))));
     if !matches!(outcome, Ok(Ok(()))) {
         runtime.block_on(lab.report());

@@ -113,7 +113,8 @@ impl Spec {
     /// An environment variable of any bytes but NUL.
     ///
     /// The engine's API is JSON and its clients replace what is no UTF-8, so such a value cannot
-    /// come through `-e`: a shell that becomes the image's entrypoint sets it instead.
+    /// come through `-e`: a `bash` that becomes the image's entrypoint sets it instead (and
+    /// passes on names that other shells drop).
     pub fn raw_env(mut self, name: &str, value: &[u8]) -> Self {
         self.raw_env.push((name.to_owned(), value.to_owned()));
         self
@@ -339,7 +340,7 @@ impl Spec {
         }
         script.push("exec \"$@\"".to_owned());
         let script = script.join(" ");
-        let mut entrypoint = words(["/bin/sh", "-c", &script, "sh"]);
+        let mut entrypoint = words(["/bin/bash", "-c", &script, "bash"]);
         entrypoint.extend(real);
         self.entrypoint = Some(entrypoint);
         self

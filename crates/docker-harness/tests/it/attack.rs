@@ -161,8 +161,9 @@ fn a_planted_program_of_the_scandir_is_never_roots(#[case] name: &str, #[case] p
 /// What is root's, as root sees it: owners, modes and contents.
 async fn root_world(container: &Container) -> Result<String, Failure> {
     let script = "export PATH=/usr/bin:/bin
-        find /etc /usr /root /opt/hermes /opt/light /command /run/s6 -xdev \\( -path '*/supervise' -o -path '*/event' -o -path '*/.s6-svscan' \\) -prune \
-            -o -printf '%p %y %U:%G %m %s %l\\n' | sort
+        find /etc /usr /root /opt/hermes /opt/light /command -xdev -printf '%p %y %U:%G %m %s %l\\n' | sort
+        find /run/s6 -xdev \\( -path '*/supervise' -o -path '*/event' -o -path '*/.s6-svscan' \\) -prune \
+            -o -printf '%p %y %U:%G %m %l\\n' | sort
         cat /etc/passwd /etc/group /etc/shadow";
     let seen = container.exec_root(["/bin/sh", "-c", script]).await?;
     assert_eq!(0, seen.code, "{}", seen.stderr);
@@ -442,7 +443,7 @@ fn variables_that_hermes_sets_in_its_home_reach_no_program_of_roots() {
             let read = container
                 .exec_root(["grep", "-azc", "/opt/data/shot", &path])
                 .await?;
-            assert_eq!("0\n", read.stdout, "{line}");
+            assert_ne!(0, read.code, "{line}");
         }
         assert_no_proof_of_root(&container).await
     });

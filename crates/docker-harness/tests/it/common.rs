@@ -208,11 +208,12 @@ pub(crate) async fn wait_sketch(container: &Container, expected: &str) -> Result
     Ok(same.await?)
 }
 
-/// Our own messages among the lines of a container's stderr.
+/// Our own messages and hints among the lines of a container's stderr.
 pub(crate) fn messages(stderr: &str) -> Vec<&str> {
-    stderr
-        .lines()
-        .filter_map(|line| line.strip_prefix("talaria: "))
+    let ours = |line: &&str| line.starts_with("talaria: ") || line.starts_with("hint: ");
+    let lines = stderr.lines().filter(ours);
+    lines
+        .map(|line| line.strip_prefix("talaria: ").unwrap_or(line))
         .collect()
 }
 

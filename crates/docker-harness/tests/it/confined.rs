@@ -155,10 +155,11 @@ async fn works(container: &Container, uid: u32) -> Result<(), Failure> {
         ([uid; 4], [uid; 4], 0),
         (gateway.uids, gateway.gids, gateway.capabilities)
     );
-    let main = processes
-        .iter()
-        .find(|process| process.args.last().is_some_and(|arg| arg == MAIN));
-    assert_eq!(uid, main.ok_or("there is no main program")?.uid());
+    let main = processes.with_line(&format!("sh -c {MAIN}"));
+    assert_eq!(
+        [uid],
+        *main.iter().map(|main| main.uid()).collect::<Vec<_>>()
+    );
     Ok(())
 }
 

@@ -76,15 +76,19 @@ async fn container(lab: &Lab) -> Result<Container, Failure> {
         .file(
             "/etc/services.d/teller/run",
             0o755,
-            "#!/command/with-contenv sh\ncat /proc/self/environ > /told.tmp\nmv /told.tmp /told\nexec sleep 1000\n",
+            "#!/command/with-contenv bash\ncat /proc/self/environ > /told.tmp\nmv /told.tmp /told\nexec sleep 1000\n",
         )
         .file(
             "/etc/cont-init.d/50-tell",
             0o755,
-            "#!/command/with-contenv sh\ncat /proc/self/environ > /told-hook\n",
+            "#!/command/with-contenv bash\ncat /proc/self/environ > /told-hook\n",
         );
     let script = "cat /proc/self/environ > /opt/data/told-main; while ! test -e /told; do sleep 0.01; done; echo ready; exec sleep 1000";
-    let spec = with_variables(lab.container().files(service).shell(script));
+    let spec = with_variables(
+        lab.container()
+            .files(service)
+            .command(["bash", "-c", script]),
+    );
     let container = lab.start(spec).await?;
     container.says("ready", SOON).await?;
     Ok(container)
@@ -173,7 +177,7 @@ fn the_store_is_closed_to_everyone_but_root_and_hermes() {
 #[test]
 fn a_variable_whose_name_is_no_file_name_is_kept_too_and_written_nowhere_else() {
     on_base(async |lab| {
-        let script = "env -i /command/with-contenv sh -c 'cat /proc/self/environ' | tr '\\0' '\\n' | grep -E '^[./]'; ls -d /run/escaped /run/s6/escaped 2> /dev/null";
+        let script = "env -i /command/with-contenv cat /proc/self/environ | tr '\\0' '\\n' | grep -E '^[./]'; ls -d /run/escaped /run/s6/escaped 2> /dev/null";
         let spec = lab
             .container()
             .env("../escaped", "1")

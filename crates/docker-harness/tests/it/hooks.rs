@@ -292,7 +292,7 @@ fn an_agent_that_cannot_run_is_named(
 
 /// Programs in the user's command that cannot be started.
 #[rstest]
-#[case::a_missing_interpreter("/usr/local/bin/odd", 127)]
+#[case::a_missing_interpreter("/usr/local/bin/odd", 126)]
 fn a_command_that_cannot_run_is_named(#[case] program: &str, #[case] code: i64) {
     on_base(async |lab| {
         let files = light().file(program, 0o755, "#!/no/such/interpreter\n");

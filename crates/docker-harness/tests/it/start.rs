@@ -260,7 +260,7 @@ fn bash_controls_its_jobs() {
             .terminal(lab.container().command(["bash", "--norc"]))
             .await?;
         terminal.write("PS1='> '; echo $((40 + 2))\r").await?;
-        terminal.read_until("\r\n42\r\n", SOON).await?;
+        terminal.read_until("\r42\r\n", SOON).await?;
         terminal.write("sleep 1234\r").await?;
         wait_for("it sleeps in the foreground", SOON, async || {
             let processes = terminal.container().processes().await?;
@@ -273,7 +273,7 @@ fn bash_controls_its_jobs() {
         terminal.write("jobs; bg; jobs\r").await?;
         terminal.read_until("Running", SOON).await?;
         terminal.write("fg\r").await?;
-        terminal.read_until("fg\r\nsleep 1234\r\n", SOON).await?;
+        terminal.read_until("\rsleep 1234\r\n", SOON).await?;
         terminal.write("\x03").await?;
         terminal.write("exit 6\r").await?;
         assert_eq!(6, terminal.container().wait(SOON).await?);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use docker_harness::{Container, Failure, Level, Spec, on_base, wait_for};
+use docker_harness::{Container, Failure, Level, Process, Processes, Spec, on_base, wait_for};
 use rstest::rstest;
 
 use crate::common::SOON;
@@ -14,25 +14,23 @@ const FORKS: &str =
 /// How soon after their end none of them may be left.
 const REAPED: Duration = Duration::from_secs(1);
 
-/// The orphans that wait at the gate: shells that do not run the script any more.
-async fn wait_orphans(container: &Container) -> Result<(), Failure> {
-    let orphans = wait_for("500 orphans", SOON, async || {
-        let processes = container.processes().await?;
-        let count = processes
-            .iter()
-            .filter(|it| it.line().contains("/tmp/gate") && it.ppid == adopter(&processes, it.ppid))
-            .count();
-        Ok::<_, Failure>(Level::when(count == 500, count))
-    });
-    Ok(orphans.await?)
+/// The shells that wait at the gate, all of them adopted by PID 1 or by our own root process.
+fn orphans(processes: &Processes) -> usize {
+    let adopted = |pid: u32| pid == 1 || processes.get(pid).is_some_and(|it| it.uid() == 0);
+    let waiting = |it: &&Process| it.comm == "sh" && it.line().contains("/tmp/gate");
+    processes
+        .iter()
+        .filter(waiting)
+        .filter(|it| adopted(it.ppid))
+        .count()
 }
 
-/// The process itself where it adopts orphans (PID 1 or our init), else nobody.
-fn adopter(processes: &docker_harness::Processes, pid: u32) -> u32 {
-    processes
-        .get(pid)
-        .filter(|it| it.pid == 1 || it.comm == "init")
-        .map_or(u32::MAX, |it| it.pid)
+async fn wait_orphans(container: &Container) -> Result<(), Failure> {
+    let orphaned = wait_for("500 orphans", SOON, async || {
+        let count = orphans(&container.processes().await?);
+        Ok::<_, Failure>(Level::when(count == 500, count))
+    });
+    Ok(orphaned.await?)
 }
 
 /// Opens the gate, and waits until they are gone, all of them.
@@ -42,10 +40,7 @@ async fn assert_reaped(container: &Container) -> Result<(), Failure> {
     let gone = wait_for("no zombie and no orphan", REAPED, async || {
         let processes = container.processes().await?;
         let zombies = processes.iter().filter(|it| it.state == 'Z').count();
-        let orphans = processes
-            .iter()
-            .filter(|it| it.line().contains("/tmp/gate"))
-            .count();
+        let orphans = orphans(&processes);
         Ok::<_, Failure>(Level::when(
             zombies == 0 && orphans == 0,
             (zombies, orphans),
