@@ -188,7 +188,7 @@ fn a_variable_whose_name_is_no_file_name_is_kept_too_and_written_nowhere_else() 
         let mut lines: Vec<String> = ended.output.out().lines().map(str::to_owned).collect();
         lines.sort();
         assert_eq!(
-            ["..=3", "../escaped=1", "/run/escaped=2"],
+            ["../escaped=1", "..=3", "/run/escaped=2"],
             *lines,
             "{}",
             ended.output.err()
