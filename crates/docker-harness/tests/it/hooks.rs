@@ -203,7 +203,10 @@ fn services_for_s6_rc_stop_the_boot() {
 /// Descriptions of the agent that say nothing usable, and what is said about them.
 #[rstest]
 #[case::not_toml("name = [\n", "/etc/talaria/agent.toml: ")]
-#[case::no_program("name = \"x\"\n", "/etc/talaria/agent.toml: missing field `program`")]
+#[case::no_program(
+    "name = \"x\"\n",
+    "/etc/talaria/agent.toml: line 1: missing field `program`"
+)]
 #[case::relative_program(
     "name = \"x\"\nprogram = \"bash\"\n",
     "/etc/talaria/agent.toml: program: \"bash\" is not an absolute path"
@@ -259,16 +262,25 @@ fn a_missing_description_of_the_agent_stops_the_boot() {
 
 /// Agents that cannot be started.
 #[rstest]
-#[case::missing(None, 127, "/opt/light/agent: command not found")]
+#[case::missing(
+    None,
+    127,
+    "/opt/light/agent: there is no agent here",
+    Some(
+        "hint: /etc/talaria/agent.toml names it; mend that, or name a program of the image to run"
+    )
+)]
 #[case::no_run_bit(
     Some(0o644),
     126,
-    "/opt/light/agent: cannot be executed: Permission denied (os error 13)"
+    "/opt/light/agent: cannot be executed: Permission denied (os error 13)",
+    None
 )]
 fn an_agent_that_cannot_run_is_named(
     #[case] mode: Option<u32>,
     #[case] code: i64,
     #[case] message: &str,
+    #[case] hint: Option<&str>,
 ) {
     on_base(async |lab| {
         if !promised(lab, Promise::OwnInit) {
@@ -285,7 +297,9 @@ fn an_agent_that_cannot_run_is_named(
             .run(lab.container().files(files).command(["chat"]), SOON)
             .await?;
         assert_eq!(code, ended.code, "{}", ended.output.err());
-        assert_eq!([message], *messages(&ended.output.err()));
+        let mut expected = vec![message];
+        expected.extend(hint);
+        assert_eq!(expected, messages(&ended.output.err()));
         Ok(())
     });
 }
