@@ -1,0 +1,124 @@
+//! The images under test, built on demand.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::engine::{Doing as _, Engine};
+use crate::error::{EngineError, ImageError};
+use crate::variant::Variant;
+
+/// The variable that points every test at another image.
+pub const OVERRIDE: &str = "TALARIA_TEST_IMAGE";
+
+/// The image without an agent: `talaria-base:dev`, built first where it is missing or stale.
+///
+/// # Errors
+///
+/// When the build fails; the failure is kept, so that a process builds at most once.
+pub fn base() -> Result<String, ImageError> {
+    static BASE: OnceLock<Result<String, ImageError>> = OnceLock::new();
+    BASE.get_or_init(|| named_or_built("base", "talaria-base:dev"))
+        .clone()
+}
+
+/// The image with the agent: `talaria-hermes:dev`, built first where it is missing or stale.
+///
+/// # Errors
+///
+/// As for [`base`].
+pub fn hermes() -> Result<String, ImageError> {
+    static HERMES: OnceLock<Result<String, ImageError>> = OnceLock::new();
+    HERMES
+        .get_or_init(|| named_or_built("hermes", "talaria-hermes:dev"))
+        .clone()
+}
+
+fn named_or_built(which: &str, tag: &str) -> Result<String, ImageError> {
+    match std::env::var(OVERRIDE) {
+        Ok(named) if !named.is_empty() => Ok(named),
+        _ => build(which).map(|()| tag.to_owned()),
+    }
+}
+
+/// Runs `cargo xtask image WHICH` in the workspace, with its progress on this process's stderr.
+fn build(which: &str) -> Result<(), ImageError> {
+    let command = format!("cargo xtask image {which}");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["xtask", "image", which])
+        .current_dir(workspace)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|error| ImageError::Spawn {
+            command: command.clone(),
+            reason: error.to_string(),
+        })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(ImageError::Build { command, status })
+    }
+}
+
+/// What an image says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// `ENTRYPOINT`.
+    pub entrypoint: Vec<String>,
+    /// `CMD`.
+    pub command: Vec<String>,
+    /// `ENV`, as `NAME=VALUE`.
+    pub env: Vec<String>,
+    /// `USER`, empty for root.
+    pub user: String,
+    /// `WORKDIR`.
+    pub workdir: String,
+    /// `VOLUME`.
+    pub volumes: Vec<String>,
+    /// `LABEL`, sorted.
+    pub labels: std::collections::BTreeMap<String, String>,
+}
+
+impl Facts {
+    /// Asks the engine.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such image.
+    pub async fn of(engine: &Engine, image: &str) -> Result<Self, EngineError> {
+        let inspected = engine.docker().inspect_image(image).await;
+        let config = inspected
+            .doing(format_args!("inspect image {image}"))?
+            .config
+            .ok_or_else(|| EngineError::Incomplete {
+                request: format!("inspect image {image}"),
+                field: "Config",
+            })?;
+        Ok(Self {
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            command: config.cmd.unwrap_or_default(),
+            env: config.env.unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
+            workdir: config.working_dir.unwrap_or_default(),
+            volumes: config.volumes.unwrap_or_default(),
+            labels: config.labels.unwrap_or_default().into_iter().collect(),
+        })
+    }
+
+    /// Whether it holds the real agent.
+    #[must_use]
+    pub fn has_agent(&self) -> bool {
+        let title = self.labels.get("org.opencontainers.image.title");
+        title.is_some_and(|title| title == "talaria-hermes")
+    }
+
+    /// Which of the two inits it has.
+    #[must_use]
+    pub fn variant(&self) -> Variant {
+        Variant::from_label(self.labels.get(Variant::LABEL).map(String::as_str))
+    }
+}

@@ -1,0 +1,18 @@
+//! What the images promise, on real containers.
+//!
+//! Every probe inside a container runs as uid 10000, unless the test's name says root.
+
+mod agent;
+mod attack;
+mod common;
+mod confined;
+mod env;
+mod fixtures;
+mod heal;
+mod hooks;
+mod image;
+mod restart;
+mod start;
+mod stop;
+mod tree;
+mod zombies;
