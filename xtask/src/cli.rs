@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench;
 use crate::checks;
 use crate::error::Error;
 use crate::image::{self, ImageError, Init, Request, Target, With, lock};
@@ -37,6 +38,15 @@ enum Command {
         /// For `cargo test`
         #[arg(last = true)]
         args: Vec<String>,
+    },
+    /// Measure Talaria beside what people use today
+    Bench {
+        /// How often each way of doing the work is timed
+        #[arg(long, default_value_t = 20)]
+        samples: usize,
+        /// How the rows are printed
+        #[arg(long, value_enum, default_value = "table")]
+        format: bench::Format,
     },
     /// Everything that a change has to pass: formatting, lints, documentation, tests
     Ci,
@@ -78,6 +88,7 @@ impl Cli {
             Command::Up => block_on(up::up(&checkout)),
             Command::Down { volume } => block_on(up::down(volume)),
             Command::Test { args } => checks::test(&checkout, &args),
+            Command::Bench { samples, format } => block_on(bench::run(&checkout, samples, format)),
             Command::Ci => checks::ci(&checkout),
             Command::Lock => block_on(lock::refresh(&checkout)),
         }

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::process::ExitCode;
 
+use crate::bench::BenchError;
 use crate::engine::EngineError;
 use crate::image::ImageError;
 use crate::process::ProcessError;
@@ -17,6 +18,9 @@ pub(crate) enum Error {
     /// `up` and `down`.
     #[error(transparent)]
     Up(Box<UpError>),
+    /// `bench`.
+    #[error(transparent)]
+    Bench(Box<BenchError>),
     /// A step of `test` or `ci`.
     #[error("{step} failed")]
     Step {
@@ -42,6 +46,12 @@ impl From<UpError> for Error {
     }
 }
 
+impl From<BenchError> for Error {
+    fn from(error: BenchError) -> Self {
+        Self::Bench(Box::new(error))
+    }
+}
+
 impl Error {
     fn engine(&self) -> Option<&EngineError> {
         // A transparent variant is not in its own chain of sources, so the outer two are opened.
@@ -52,6 +62,12 @@ impl Error {
             },
             Self::Up(error) => match &**error {
                 UpError::Engine(engine) | UpError::Image(ImageError::Engine(engine)) => {
+                    return Some(engine);
+                }
+                other => other,
+            },
+            Self::Bench(error) => match &**error {
+                BenchError::Engine(engine) | BenchError::Image(ImageError::Engine(engine)) => {
                     return Some(engine);
                 }
                 other => other,
@@ -77,6 +93,7 @@ impl Error {
         match self {
             Self::Image(error) => error.hint(),
             Self::Up(error) => error.hint(),
+            Self::Bench(error) => error.hint(),
             Self::Step { .. } | Self::Print(_) => None,
         }
     }
