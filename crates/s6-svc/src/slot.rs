@@ -187,6 +187,17 @@ pub(crate) fn name_the_fifo(error: FsError) -> FsError {
     }
 }
 
+/// By what means supervisors are made to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Force {
+    /// They exit when what they run has ended by itself.
+    Exit,
+    /// They stop what they run.
+    Down,
+    /// They kill what they run.
+    Kill,
+}
+
 /// A slot: the service and, where it has one, its logger.
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -240,10 +251,10 @@ impl Slot {
     ) -> Result<(), RegistrationError> {
         let prune = [ScandirCommand::Rescan, ScandirCommand::Prune];
         let mut force = Deadline::after(patience);
-        let mut escalation = u32::from(!scanner.send(&prune, steps)?);
-        if escalation > 0 {
-            self.force(escalation, steps)?;
+        if !scanner.send(&prune, steps)? {
+            self.force(Force::Exit, steps)?;
         }
+        let mut next = Force::Down;
         let mut nudge = Nudge::new();
         let mut closes = 0;
         loop {
@@ -262,9 +273,9 @@ impl Slot {
                 });
             }
             if force.has_passed() {
-                escalation += 1;
+                self.force(next, steps)?;
+                next = Force::Kill;
                 force = Deadline::after(patience);
-                self.force(escalation, steps)?;
             }
             // A FIFO that stays closed under a lock that stays held says nothing more.
             let fds: Vec<BorrowedFd<'_>> = lingering
@@ -285,15 +296,15 @@ impl Slot {
         }
     }
 
-    /// Tells supervisors themselves to go: first by their own means, then with SIGKILL for what they run.
-    fn force(&self, escalation: u32, steps: &mut Steps<'_>) -> Result<(), ControlError> {
+    /// Tells supervisors themselves to go.
+    fn force(&self, force: Force, steps: &mut Steps<'_>) -> Result<(), ControlError> {
         for (index, part) in self.parts.iter().enumerate() {
             let is_log = index > 0;
-            let commands: &[Command] = match escalation {
+            let commands: &[Command] = match force {
                 // A logger reads to the end of its input first.
-                0 | 1 if is_log => &[Command::Exit],
-                0..=2 => &[Command::Down, Command::Exit],
-                _ => &[
+                Force::Exit if is_log => &[Command::Exit],
+                Force::Exit | Force::Down => &[Command::Down, Command::Exit],
+                Force::Kill => &[
                     Command::Down,
                     Command::Exit,
                     Command::KillGroup,

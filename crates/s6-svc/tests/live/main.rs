@@ -8,5 +8,14 @@
     reason = "a fixture that cannot be made ends the test"
 )]
 
+mod child;
+mod commands;
+mod crash;
+mod differential;
+mod golden;
 mod lifecycle;
+mod scale;
+mod storm;
 mod support;
+mod unprivileged;
+mod waits;

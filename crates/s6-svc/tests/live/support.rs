@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -58,9 +58,13 @@ impl Tree {
 
     /// Scanned by root, writable by the unprivileged user, who may also tell the scanner to scan.
     pub(crate) fn start_shared() -> Self {
+        Self::start_shared_with(many())
+    }
+
+    pub(crate) fn start_shared_with(arguments: &[&str]) -> Self {
         let tree = Self::start_with(
             |path| chown(path, Some(HERMES.uid), Some(HERMES.gid)).unwrap(),
-            &[],
+            arguments,
         );
         tree.scandir.repair_control(HERMES).unwrap();
         tree
@@ -219,31 +223,28 @@ pub(crate) fn version() -> &'static str {
     })
 }
 
-/// Runs the test `child::NAME` of this program as a process of its own, with variables; as another user if need be.
-pub(crate) fn child(role: &str, variables: &[(&str, &str)], user: Option<Identity>) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args([
-            "--exact",
-            &format!("{role}"),
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ])
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null());
-    if let Some(Identity { uid, gid }) = user {
-        command.uid(uid).gid(gid);
+/// Arguments with which `s6-svscan` takes more services than any test makes.
+pub(crate) fn many() -> &'static [&'static str] {
+    // 2.11 has another option, which counts a service with its logger once.
+    if version() == "2.11" {
+        &["-c", "2500"]
+    } else {
+        &["-C", "5000"]
     }
-    command
 }
 
-/// The value of a variable that a child was started with.
-pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name).unwrap()
-}
+/// Random numbers that are the same in each run: Marsaglia's xorshift.
+pub(crate) struct Random(u64);
 
-/// The path that a child was given.
-pub(crate) fn path_variable(name: &str) -> PathBuf {
-    variable(name).into()
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
 }
