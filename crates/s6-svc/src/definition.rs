@@ -176,6 +176,10 @@ impl Definition {
         self
     }
 
+    pub(crate) fn down_if(self, down: bool) -> Self {
+        Self { down, ..self }
+    }
+
     /// The descriptor on which it tells that it is ready, with a newline.
     ///
     /// # Errors

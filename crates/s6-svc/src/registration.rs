@@ -24,6 +24,9 @@ const UNDO: Duration = Duration::from_secs(10);
 /// How long supervisors may take to go by themselves when a registration is undone.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long a slot that was there before may wait for a supervisor: they are restarted after a second.
+const FORGOTTEN: Duration = Duration::from_millis(1500);
+
 /// What a registration did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -149,68 +152,90 @@ impl<'a> Registration<'a> {
     ) -> Result<Registered, RegistrationError> {
         scene.clear(self.deadline, &mut self.steps)?;
         let slot_name: &OsStr = self.name.as_str().as_ref();
-        let registered = match scene.scandir.stat(slot_name)?.map(|stat| dir::kind(&stat)) {
-            None => Registered::New,
+        match scene.scandir.stat(slot_name)?.map(|stat| dir::kind(&stat)) {
+            None => {
+                self.create(scene, self.definition, supervise)?;
+                Ok(Registered::New)
+            }
             Some(FileKind::Directory) => {
                 let slot = scene.scandir.below(slot_name, Links::Refuse)?;
                 self.compare(&slot)?;
-                // Made by somebody who leaves it to s6-supervise: it must be there to be listened to.
-                self.seed(&slot)?;
-                Registered::Already
+                if supervise {
+                    self.adopt(scene, &slot)?;
+                }
+                Ok(Registered::Already)
             }
-            Some(found) => {
-                let error = scene
-                    .scandir
-                    .wrong_kind(slot_name, FileKind::Directory, found);
-                return Err(error.into());
-            }
-        };
-        if registered == Registered::New {
-            self.make(scene)?;
+            Some(found) => Err(scene
+                .scandir
+                .wrong_kind(slot_name, FileKind::Directory, found)
+                .into()),
         }
+    }
+
+    /// Makes and publishes a slot, and takes it back where it is not supervised in time.
+    fn create(
+        &mut self,
+        scene: &Scene<'_>,
+        definition: &Definition,
+        supervise: bool,
+    ) -> Result<(), RegistrationError> {
+        let slot = self.make(scene, definition)?;
         let starts = if supervise {
-            self.listen(scene, registered)?
+            self.listen(&slot)?
         } else {
             Vec::new()
         };
-        if registered == Registered::New {
-            let (from, old) = (scene.workshop.dir(), MAKING.as_ref());
-            tree::rename_new(from, old, scene.scandir, slot_name, &mut self.steps)?;
-        }
-        if supervise && let Err(cause) = self.supervise(scene, &starts) {
-            return Err(match registered {
-                Registered::Already => cause,
-                Registered::New => match self.withdraw(scene) {
-                    Ok(()) => cause,
-                    Err(error) => RegistrationError::undo(cause, error),
-                },
+        let (from, old) = (scene.workshop.dir(), MAKING.as_ref());
+        let new = self.name.as_str().as_ref();
+        tree::rename_new(from, old, scene.scandir, new, &mut self.steps)?;
+        if supervise && let Err(cause) = self.supervise(scene, &starts, self.deadline) {
+            return Err(match self.withdraw(scene, Deadline::after(UNDO)) {
+                Ok(()) => cause,
+                Err(error) => RegistrationError::undo(cause, error),
             });
         }
-        Ok(registered)
+        Ok(())
+    }
+
+    /// Has a slot supervised that is there already.
+    ///
+    /// Of several supervisors that die within a second, s6-svscan restarts one and forgets the
+    /// others until something else happens (2.13, 2.15); to scan again is not enough. A slot that
+    /// stays without one is made anew: that is another directory, which a scan finds.
+    fn adopt(&mut self, scene: &Scene<'_>, slot: &Dir) -> Result<(), RegistrationError> {
+        // Made by somebody who leaves it to s6-supervise: it must be there to be listened to.
+        self.seed(slot)?;
+        let starts = self.listen(slot)?;
+        let soon = self.deadline.min(Deadline::after(FORGOTTEN));
+        match self.supervise(scene, &starts, soon) {
+            Err(RegistrationError::NotStarted { .. }) if !self.deadline.has_passed() => {}
+            result => return result,
+        }
+        let is_down = slot.stat("down")?.is_some();
+        self.withdraw(scene, self.deadline)?;
+        let definition = self.definition.clone().down_if(is_down);
+        self.create(scene, &definition, true)
     }
 
     /// Makes the slot in the workshop.
-    fn make(&mut self, scene: &Scene<'_>) -> Result<(), RegistrationError> {
+    fn make(
+        &mut self,
+        scene: &Scene<'_>,
+        definition: &Definition,
+    ) -> Result<Dir, RegistrationError> {
         let actor = Identity::effective();
         let give_to = (actor != self.owner).then_some(self.owner);
         let workshop = scene.workshop.dir();
         // Another user must not reach in before everything is there; the workshop bars the way.
         let slot = tree::make_dir(workshop, MAKING, 0o755, None, &mut self.steps)?;
-        for item in self.definition.layout() {
+        for item in definition.layout() {
             tree::make_item(&slot, &item, give_to, &mut self.steps)?;
         }
-        seed_dir(&slot, self.owner, &mut self.steps)?;
-        if self.definition.has_log() {
-            seed_dir(
-                &slot.below("log", Links::Refuse)?,
-                self.owner,
-                &mut self.steps,
-            )?;
-        }
+        self.seed(&slot)?;
         if give_to.is_some() {
             tree::give(&slot, self.owner, &mut self.steps)?;
         }
-        Ok(())
+        Ok(slot)
     }
 
     fn seed(&mut self, slot: &Dir) -> Result<(), RegistrationError> {
@@ -226,19 +251,11 @@ impl<'a> Registration<'a> {
     }
 
     /// Listens for the start of the supervisors.
-    fn listen(
-        &self,
-        scene: &Scene<'_>,
-        registered: Registered,
-    ) -> Result<Vec<Subscription>, RegistrationError> {
-        let dir = match registered {
-            Registered::New => scene.workshop.dir().below(MAKING, Links::Refuse)?,
-            Registered::Already => scene.scandir.below(self.name.as_str(), Links::Refuse)?,
-        };
+    fn listen(&self, slot: &Dir) -> Result<Vec<Subscription>, RegistrationError> {
         let service = self.scandir.service(self.name);
-        let mut starts = vec![FifoDir::of(&service).subscribe_in(&dir)?];
+        let mut starts = vec![FifoDir::of(&service).subscribe_in(slot)?];
         if self.definition.has_log() {
-            let log = dir.below("log", Links::Refuse)?;
+            let log = slot.below("log", Links::Refuse)?;
             starts.push(FifoDir::of(&service.log()).subscribe_in(&log)?);
         }
         Ok(starts)
@@ -248,14 +265,15 @@ impl<'a> Registration<'a> {
         &mut self,
         scene: &Scene<'_>,
         starts: &[Subscription],
+        deadline: Deadline,
     ) -> Result<(), RegistrationError> {
         let slot = Slot::find(scene.scandir, self.name.as_str().as_ref())?;
         let starts: Vec<_> = starts.iter().map(AsFd::as_fd).collect();
-        slot.wait_until_supervised(&starts, scene.scanner, self.deadline, &mut self.steps)
+        slot.wait_until_supervised(&starts, scene.scanner, deadline, &mut self.steps)
     }
 
     /// Takes a slot back that was published.
-    fn withdraw(&mut self, scene: &Scene<'_>) -> Result<(), RegistrationError> {
+    fn withdraw(&mut self, scene: &Scene<'_>, deadline: Deadline) -> Result<(), RegistrationError> {
         let (workshop, name) = (scene.workshop.dir(), self.name.as_str().as_ref());
         tree::rename_new(
             scene.scandir,
@@ -264,7 +282,7 @@ impl<'a> Registration<'a> {
             LEAVING.as_ref(),
             &mut self.steps,
         )?;
-        scene.clear(Deadline::after(UNDO), &mut self.steps)
+        scene.clear(deadline, &mut self.steps)
     }
 
     /// Whether the slot that is there is this service.

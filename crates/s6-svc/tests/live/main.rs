@@ -14,6 +14,7 @@ mod crash;
 mod differential;
 mod golden;
 mod lifecycle;
+mod rig;
 mod scale;
 mod storm;
 mod support;

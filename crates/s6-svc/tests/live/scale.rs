@@ -25,7 +25,7 @@ fn a_thousand_services_are_registered_listed_stopped_and_unregistered() {
     };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
     let tree = Tree::start_with(|_| {}, many());
-    let deadline = || Deadline::after(Duration::from_secs(120));
+    let deadline = || Deadline::after(Duration::from_mins(2));
     let names: Vec<ServiceName> = (0..SERVICES)
         .map(|index| name(&format!("svc-{index}")))
         .collect();

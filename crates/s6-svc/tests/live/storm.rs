@@ -22,7 +22,7 @@ pub(crate) fn child(scandir: &Scandir, argument: &str) {
     let (mut calls, mut busy) = (0, 0);
     while Instant::now() < end {
         let name = name(&format!("svc-{}", random.below(NAMES)));
-        let deadline = Deadline::after(Duration::from_secs(60));
+        let deadline = Deadline::after(Duration::from_mins(1));
         let result = if random.below(2) == 0 {
             Registration::new(scandir, &name, &definition)
                 .deadline(deadline)

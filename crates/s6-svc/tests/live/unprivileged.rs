@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -173,7 +174,6 @@ fn the_skeleton_is_the_same_whatever_the_umask() {
     for (key, value) in child.get_envs() {
         shell.env(key, value.unwrap());
     }
-    use std::os::unix::process::CommandExt;
     assert!(
         shell
             .uid(HERMES.uid)
