@@ -63,6 +63,15 @@ impl Dir {
         }
     }
 
+    /// A directory that is open already.
+    pub(crate) fn from_fd(fd: OwnedFd, path: PathBuf) -> Self {
+        Self { fd, path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         // Joining nothing would leave a slash at the end.
         match name.as_ref().as_os_str().as_encoded_bytes() {

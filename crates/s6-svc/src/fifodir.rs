@@ -118,14 +118,22 @@ impl FifoDir {
     /// # Errors
     /// [`FsError`]: the directory is not there, or no FIFO may be made in it.
     pub fn subscribe(&self) -> Result<Subscription, FsError> {
-        let dir = self.open()?;
-        match clean(&dir) {
+        self.subscribe_at(&self.open()?)
+    }
+
+    /// Begins to listen in the `event/` of a service directory that will be this one's.
+    pub(crate) fn subscribe_in(&self, service: &Dir) -> Result<Subscription, FsError> {
+        self.subscribe_at(&service.below("event", Links::Refuse)?)
+    }
+
+    fn subscribe_at(&self, dir: &Dir) -> Result<Subscription, FsError> {
+        match clean(dir) {
             Ok(_) => {}
             // Members of the directory's group may listen without listing.
             Err(error) if error.is_denied() => {}
             Err(error) => return Err(error),
         }
-        let (fifo, name) = make_fifo(&dir)?;
+        let (fifo, name) = make_fifo(dir)?;
         Ok(Subscription {
             fifo,
             name,
