@@ -5,11 +5,13 @@
 //! whose name cannot be a file name is kept in a file beside the directory.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{Mode, umask};
 
 /// The longest file name, in bytes.
 const NAME_MAX: usize = 255;
@@ -20,7 +22,14 @@ pub(crate) type Variable = (OsString, OsString);
 /// Keeps `variables` in `directory`, which must not be there yet, readable for
 /// its owner and its group, which are those of this process, and for nobody else.
 pub(crate) fn save(directory: &Path, variables: impl Iterator<Item = Variable>) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(directory)?;
+    let umask = umask(Mode::from_bits_truncate(0o027));
+    let saved = save_with_umask(directory, variables);
+    nix::sys::stat::umask(umask);
+    saved
+}
+
+fn save_with_umask(directory: &Path, variables: impl Iterator<Item = Variable>) -> io::Result<()> {
+    DirBuilder::new().mode(0o750).create(directory)?;
     let mut rest = Vec::new();
     for (name, value) in variables {
         if is_file_name(&name) {
@@ -29,8 +38,7 @@ pub(crate) fn save(directory: &Path, variables: impl Iterator<Item = Variable>) 
             rest.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
         }
     }
-    write(&beside(directory), &rest)?;
-    fs::set_permissions(directory, Permissions::from_mode(0o750))
+    write(&beside(directory), &rest)
 }
 
 /// The variables that [`save`] kept, and what hooks made of them since.
@@ -80,18 +88,18 @@ fn is_file_name(name: &OsStr) -> bool {
 }
 
 fn write(path: &Path, value: &[u8]) -> io::Result<()> {
-    let mut file: File = OpenOptions::new()
+    OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(value)?;
-    file.set_permissions(Permissions::from_mode(0o640))
+        .mode(0o640)
+        .open(path)?
+        .write_all(value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn every_variable_comes_back_byte_for_byte() {

@@ -75,22 +75,28 @@ fn run_one(
     if let Err(failure) = containment::check_program(hook, identity) {
         return Ok(Some(failure));
     }
-    let spawned = Command::new(hook)
-        .stdin(Stdio::null())
-        .env("PATH", super::path_with_commands(identity))
-        .process_group(0)
-        .spawn();
-    let child = match spawned {
-        Ok(child) => child,
+    let pid = match start(hook, identity) {
+        Ok(pid) => pid,
         Err(error) => return Ok(Some(Stage2Failure::Unusable(error.to_string()))),
     };
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
     Ok(match wait_for(pid, signals)? {
         WaitStatus::Exited(_, 0) => None,
         WaitStatus::Exited(_, code) => Some(Stage2Failure::Exited(code)),
         WaitStatus::Signaled(_, signal, _) => Some(Stage2Failure::Signaled(signal as i32)),
         other => Some(Stage2Failure::Unusable(format!("{other:?}"))),
     })
+}
+
+/// Starts a hook in a group of its own, with nothing to read.
+fn start(hook: &Path, identity: &Identity) -> io::Result<Pid> {
+    let child = Command::new(hook)
+        .stdin(Stdio::null())
+        .env("PATH", super::path_with_commands(identity))
+        .process_group(0)
+        .spawn()?;
+    i32::try_from(child.id())
+        .map(Pid::from_raw)
+        .map_err(io::Error::other)
 }
 
 #[cfg(test)]

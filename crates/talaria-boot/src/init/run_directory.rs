@@ -15,6 +15,9 @@ use crate::{environment, paths, sys};
 /// Where the programs are that s6-svscan starts by themselves.
 const PROGRAMS: &str = "/usr/libexec/talaria";
 
+/// Where all of root's part is.
+const STATE: &str = "/run/s6";
+
 /// Lays out `/run`. It survives a restart of the container, so what is there
 /// already is stale, the agent's slots and all.
 pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
@@ -24,13 +27,11 @@ pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
         // may not be allowed to give one away. Nothing else runs yet.
         set_mode(run, 0o1777)?;
     }
-    for stale in [paths::ROOT_SCANDIR, paths::INIT_STATE] {
-        absent(fs::remove_dir_all(stale)).map_err(at("clear it", stale))?;
+    if Path::new(STATE).exists() {
+        clear_stale()?;
     }
-    let environment = Path::new(paths::ENVIRONMENT);
-    environment::remove(environment).map_err(at("clear it", environment))?;
     for directory in [
-        "/run/s6",
+        STATE,
         paths::BASEDIR,
         paths::ROOT_SCANDIR,
         paths::INIT_STATE,
@@ -43,6 +44,15 @@ pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
     }
     keep_environment(identity)?;
     link_programs()
+}
+
+/// Removes what an earlier run of the container left of root's.
+fn clear_stale() -> Result<(), BootError> {
+    for stale in [paths::ROOT_SCANDIR, paths::INIT_STATE] {
+        absent(fs::remove_dir_all(stale)).map_err(at("clear it", stale))?;
+    }
+    let environment = Path::new(paths::ENVIRONMENT);
+    environment::remove(environment).map_err(at("clear it", environment))
 }
 
 /// As the agent's user: an empty scandir.
