@@ -1,15 +1,16 @@
 //! The base image: the pinned one where it can be had, a stand-in made here otherwise.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::body_full;
 use bollard::errors::Error as ApiError;
-use bollard::query_parameters::CreateImageOptionsBuilder;
-use bollard::{body_full, models::CreateImageInfo};
+use bollard::models::{CreateImageInfo, ImageSummary};
+use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder};
 use futures_util::StreamExt;
-use serde::Serialize;
 use tokio::time::timeout;
 
 use super::context::FileError;
@@ -48,22 +49,21 @@ pub(crate) enum BaseError {
 }
 
 /// What there is before anything is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observed {
     /// The pinned image is on the engine.
     pub(crate) pinned: bool,
-    /// A stand-in made by the present recipe is.
-    pub(crate) stand_in: bool,
+    /// A stand-in made by the present recipe is: its name or id.
+    pub(crate) stand_in: Option<String>,
 }
 
 /// Where the base image comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// The pinned image, which is there.
     Pinned,
-    /// The stand-in, which is there.
-    StandIn,
+    /// The stand-in of this name or id, which is there.
+    StandIn(String),
     /// Neither: pull the pinned one, and make a stand-in if that fails.
     PullOrMake,
 }
@@ -72,7 +72,10 @@ pub(crate) enum Choice {
 pub(crate) fn choose(observed: Observed, fresh: bool) -> Choice {
     match observed {
         Observed { pinned: true, .. } => Choice::Pinned,
-        Observed { stand_in: true, .. } if !fresh => Choice::StandIn,
+        Observed {
+            stand_in: Some(image),
+            ..
+        } if !fresh => Choice::StandIn(image),
         Observed { .. } => Choice::PullOrMake,
     }
 }
@@ -97,11 +100,11 @@ pub(crate) async fn provide(
     let recipe = Recipe::trixie();
     let observed = Observed {
         pinned: is_there(docker, pinned).await?,
-        stand_in: label(docker, STAND_IN, RECIPE_LABEL).await? == Some(recipe.sum().to_string()),
+        stand_in: stand_in(docker, &recipe).await?,
     };
     match choose(observed, fresh) {
         Choice::Pinned => Ok(pinned.to_owned()),
-        Choice::StandIn => Ok(STAND_IN.to_owned()),
+        Choice::StandIn(image) => Ok(image),
         Choice::PullOrMake => {
             let step = Step::begin(format!(
                 "pull {}",
@@ -133,15 +136,39 @@ async fn is_there(docker: &Docker, image: &str) -> Result<bool, EngineError> {
     }
 }
 
-async fn label(docker: &Docker, image: &str, name: &str) -> Result<Option<String>, EngineError> {
-    match docker.inspect_image(image).await {
-        Ok(found) => {
-            let labels = found.config.and_then(|config| config.labels);
-            Ok(labels.and_then(|mut labels| labels.remove(name)))
-        }
-        Err(error) if is_not_found(&error) => Ok(None),
-        Err(error) => Err(EngineError::on(format!("inspect {image}"))(error)),
+/// The stand-in that the present recipe makes. Checkouts that share an engine may differ in
+/// their recipes and then take the name from each other; the image stays, and is found by label.
+async fn stand_in(docker: &Docker, recipe: &Recipe) -> Result<Option<String>, EngineError> {
+    let label = format!("{RECIPE_LABEL}={}", recipe.sum());
+    let filters = HashMap::from([("label", vec![label.as_str()])]);
+    let options = ListImagesOptionsBuilder::default()
+        .filters(&filters)
+        .build();
+    let images = docker
+        .list_images(Some(options))
+        .await
+        .map_err(EngineError::on("list images"))?;
+    Ok(best(&images))
+}
+
+/// Of images with the recipe's label: the one that has the name, or else the newest. What was
+/// built on a stand-in has its labels too, but also a parent, or an init.
+fn best(images: &[ImageSummary]) -> Option<String> {
+    let made = |image: &&ImageSummary| {
+        image.parent_id.is_empty() && !image.labels.contains_key("org.talaria.init")
+    };
+    if images
+        .iter()
+        .filter(made)
+        .any(|image| image.repo_tags.iter().any(|tag| tag == STAND_IN))
+    {
+        return Some(STAND_IN.to_owned());
     }
+    images
+        .iter()
+        .filter(made)
+        .max_by_key(|image| image.created)
+        .map(|image| image.id.clone())
 }
 
 /// Pulls, as long as the registry keeps talking; the error is for people.
@@ -203,7 +230,7 @@ mod tests {
     #[rstest]
     #[case::pinned_wins(true, true, false, Choice::Pinned)]
     #[case::pinned_needs_no_pull_even_when_fresh(true, false, true, Choice::Pinned)]
-    #[case::stand_in_saves_a_pull(false, true, false, Choice::StandIn)]
+    #[case::stand_in_saves_a_pull(false, true, false, Choice::StandIn("here".to_owned()))]
     #[case::fresh_makes_it_again(false, true, true, Choice::PullOrMake)]
     #[case::nothing_there(false, false, false, Choice::PullOrMake)]
     fn the_base_is_the_best_that_is_there(
@@ -212,7 +239,33 @@ mod tests {
         #[case] fresh: bool,
         #[case] expected: Choice,
     ) {
+        let stand_in = stand_in.then(|| "here".to_owned());
         assert_eq!(choose(Observed { pinned, stand_in }, fresh), expected);
+    }
+
+    fn image(id: &str, parent: &str, created: i64, tag: &str) -> ImageSummary {
+        ImageSummary {
+            id: id.to_owned(),
+            parent_id: parent.to_owned(),
+            created,
+            repo_tags: vec![tag.to_owned()],
+            ..ImageSummary::default()
+        }
+    }
+
+    #[test]
+    fn a_stand_in_that_lost_its_name_is_found_and_what_was_built_on_it_is_not() {
+        let old = image("old", "", 1, "<none>:<none>");
+        let new = image("new", "", 2, "<none>:<none>");
+        let built = image("built", "new", 3, "talaria-base:dev");
+        let images = [old.clone(), new.clone(), built.clone()];
+        assert_eq!(best(&images), Some("new".to_owned()));
+        let named = image("old", "", 1, STAND_IN);
+        assert_eq!(
+            best(&[named, new, built.clone()]),
+            Some(STAND_IN.to_owned())
+        );
+        assert_eq!(best(&[built]), None);
     }
 
     #[test]
