@@ -132,7 +132,11 @@ impl ServiceDir {
         if supervisor::of(&control_dir)?.is_none() {
             return Err(not_supervised());
         }
-        read_status(&control_dir)
+        match read_status(&control_dir) {
+            // It has its lock already and has not come to write so far.
+            Err(StatusError::Fs(error)) if error.is_missing() => Err(not_supervised()),
+            result => result,
+        }
     }
 
     /// The state that was written last, whether or not a supervisor still runs.
@@ -221,6 +225,12 @@ impl ServiceDir {
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl From<AbsPath> for ServiceDir {
+    fn from(path: AbsPath) -> Self {
+        Self::at(path)
     }
 }
 

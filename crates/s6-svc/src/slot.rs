@@ -154,6 +154,16 @@ impl Part {
         }
     }
 
+    /// A supervisor takes its lock before it opens its FIFO, and writes its status last.
+    fn is_at_work(&self) -> Result<bool, FsError> {
+        let Some(control_dir) = &self.control_dir else {
+            return Ok(false);
+        };
+        Ok(supervisor::of(control_dir)?.is_some()
+            && control_dir.stat("status")?.is_some()
+            && control_dir.open_fifo("control")?.is_some())
+    }
+
     fn send(&self, commands: &[Command], steps: &mut Steps<'_>) -> Result<(), ControlError> {
         let Some(control_dir) = &self.control_dir else {
             return Ok(());
@@ -229,10 +239,10 @@ impl Slot {
         Ok(false)
     }
 
-    /// Whether every part has a supervisor.
+    /// Whether every part has a supervisor that is at work.
     pub(crate) fn is_supervised(&self) -> Result<bool, FsError> {
         for part in &self.parts {
-            if !part.is_supervised()? {
+            if !part.is_at_work()? {
                 return Ok(false);
             }
         }
