@@ -36,6 +36,9 @@ pub struct Agent {
     /// First words of a command line that always mean the agent, even where a
     /// program of that name is on `PATH`.
     pub subcommands: Vec<String>,
+    /// Patterns (`*` stands for anything) of variables that are the default
+    /// profile's alone: tokens with which only one gateway may speak.
+    pub credentials: Vec<String>,
     /// How its gateways are run; `None` for an agent that has none.
     pub gateway: Option<Gateway>,
 }
@@ -96,6 +99,8 @@ struct AgentFile {
     program: String,
     #[serde(default)]
     subcommands: Vec<String>,
+    #[serde(default)]
+    credentials: Vec<String>,
     gateway: Option<GatewayTable>,
 }
 
@@ -137,6 +142,7 @@ impl Agent {
             name: file.name,
             program,
             subcommands: file.subcommands,
+            credentials: file.credentials,
             gateway,
         })
     }
@@ -211,7 +217,7 @@ mod tests {
     )]
     #[case(
         "name = \"a\"\nprogram = \"/a\"\nsubcommand = []",
-        "line 3: unknown field `subcommand`, expected one of `name`, `program`, `subcommands`, `gateway`"
+        "line 3: unknown field `subcommand`, expected one of `name`, `program`, `subcommands`, `credentials`, `gateway`"
     )]
     #[case(
         "name = \"a\"\nprogram = \"/a\"\n[gateway]\ndefault = []\nprofile = [\"/a\"]",

@@ -5,18 +5,15 @@
 //! stands in the file's place, the answer is a [`Record`].
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags};
 use s6_svc::Want;
+
+use crate::{atomic, read};
 
 /// The name of the file in a profile's directory.
 pub const FILE_NAME: &str = "gateway_state.json";
-
-/// The most that is read of it, in bytes. The agent writes less than 4 KiB.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// What is known of a gateway's state from its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +62,7 @@ impl Record {
     /// Reads the record of the profile that lives in `directory`.
     #[must_use]
     pub fn read(directory: &Path) -> Self {
-        match read_file(&directory.join(FILE_NAME)) {
+        match read::small_file(&directory.join(FILE_NAME)) {
             Ok(None) => Self::None,
             Ok(Some(bytes)) => Self::parse(&bytes),
             Err(reason) => Self::Unreadable(reason),
@@ -119,34 +116,31 @@ impl fmt::Display for Record {
     }
 }
 
-/// The whole of a small regular file; `None` where there is nothing. A FIFO, a
-/// device or a link in its place is an error, and blocks nobody.
-fn read_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(fd) => File::from(fd),
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
-        Err(rustix::io::Errno::LOOP) => return Err("a symbolic link".to_owned()),
-        Err(error) => return Err(error.to_string()),
+/// Records what the operator wants of a gateway, and keeps all else that the
+/// file says. A file that cannot be read is replaced.
+///
+/// # Errors
+/// Where the profile's directory cannot be written.
+pub fn record_want(directory: &Path, want: Want) -> io::Result<()> {
+    let path = directory.join(FILE_NAME);
+    let known = read::small_file(&path).ok().flatten();
+    let known = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let mut state: serde_json::Map<String, serde_json::Value> = known.unwrap_or_default();
+    let word = match want {
+        Want::Up => "running",
+        Want::Down => "stopped",
     };
-    let stat = rustix::fs::fstat(&file).map_err(|error| error.to_string())?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err("not a regular file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("larger than {MAX_BYTES} bytes"));
-    }
-    Ok(Some(bytes))
+    state.insert("desired_state".to_owned(), word.into());
+    let mut text = serde_json::Value::Object(state).to_string();
+    text.push('\n');
+    atomic::write(&path, text.as_bytes(), 0o600)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
+    use rustix::fs::{FileType, Mode};
 
     #[rstest]
     #[case::operator_started(
@@ -202,5 +196,27 @@ mod tests {
             Record::read(directory.path()),
             Record::Unreadable("larger than 1048576 bytes".into())
         );
+    }
+
+    #[rstest]
+    #[case::none(None, r#"{"desired_state":"stopped"}"#)]
+    #[case::kept(
+        Some(r#"{"pid":7,"desired_state":"running","x":{"y":[1]}}"#),
+        r#"{"desired_state":"stopped","pid":7,"x":{"y":[1]}}"#
+    )]
+    #[case::corrupt(Some("{"), r#"{"desired_state":"stopped"}"#)]
+    #[case::no_object(Some("[1]"), r#"{"desired_state":"stopped"}"#)]
+    fn the_operators_word_is_recorded_and_the_rest_kept(
+        #[case] before: Option<&str>,
+        #[case] after: &str,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE_NAME);
+        if let Some(text) = before {
+            std::fs::write(&path, text).unwrap();
+        }
+        record_want(directory.path(), Want::Down).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap().trim_end(), after);
+        assert_eq!(Record::read(directory.path()).want(), Some(Want::Down));
     }
 }

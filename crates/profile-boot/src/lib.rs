@@ -15,7 +15,14 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+mod atomic;
+pub mod boot_log;
+pub mod dotenv;
+pub mod environment;
 pub mod gateway_state;
+pub mod port;
 pub mod profile;
+pub mod provision;
+mod read;
 pub mod reconcile;
 pub mod slot;

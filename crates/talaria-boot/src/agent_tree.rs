@@ -55,7 +55,7 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
 /// Ends what an earlier tree left running and lays the slots out again. A tree
 /// with a fault is better than none, so what fails here is said and no more.
 fn heal() {
-    for result in [keep_wants(), end_orphans(), reconcile::pass()] {
+    for result in [keep_wants(), end_orphans(), reconcile::pass().map(drop)] {
         if let Err(error) = result {
             report::error(&error);
         }

@@ -34,3 +34,5 @@ pub(crate) const COMMANDS: &str = "/command";
 pub(crate) const SVSCANCTL: &str = "/usr/bin/s6-svscanctl";
 /// Where the agent lives unless `HERMES_HOME` says otherwise.
 pub(crate) const DEFAULT_HOME: &str = "/opt/data";
+/// What the image has for a new home.
+pub(crate) const SEEDS: &str = "/etc/talaria/seed";

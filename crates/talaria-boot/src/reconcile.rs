@@ -3,24 +3,46 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use profile_boot::{reconcile, slot};
+use jiff::Timestamp;
+use profile_boot::reconcile::Observation;
+use profile_boot::{boot_log, reconcile, slot};
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
 use crate::init::state;
 use crate::{main_wrapper, paths, report, svscanctl, sys};
 
-/// The hook: reconciles as the agent's user and ends.
+/// The hook: reconciles as the agent's user, leaves a line for each profile in
+/// the boot's log, and ends.
 pub(crate) fn run() -> Result<Infallible, BootError> {
-    sys::as_agent(&Identity::of_agent()?, pass)?;
+    sys::as_agent(&Identity::of_agent()?, || {
+        let observation = pass()?;
+        let home = identity::home();
+        let logged = boot_log::append(
+            &home,
+            &observation.profiles,
+            start_default(),
+            Timestamp::now(),
+        );
+        if let Err(error) = logged {
+            report::warning(format_args!(
+                "{}: cannot log the boot: {error}",
+                home.display()
+            ));
+        }
+        Ok(())
+    })?;
     std::process::exit(0);
 }
 
 /// One pass over all profiles, as the agent's user. What fails for one profile
 /// is said, and the others go on.
-pub(crate) fn pass() -> Result<(), BootError> {
+pub(crate) fn pass() -> Result<Observation, BootError> {
     if main_wrapper::load_agent()?.gateway.is_none() {
-        return Ok(());
+        return Ok(Observation {
+            profiles: Vec::new(),
+            skipped: Vec::new(),
+        });
     }
     let home = identity::home();
     let scandir = Path::new(paths::AGENT_SCANDIR);
@@ -38,7 +60,7 @@ pub(crate) fn pass() -> Result<(), BootError> {
             name.escape_default()
         ));
     }
-    let start_default = state::supervised_gateway().is_some_and(|profile| profile.is_default());
+    let start_default = start_default();
     let steps = reconcile::plan(&observation.profiles, start_default);
     for error in reconcile::execute(&steps, &home, scandir) {
         report::warning(report::chain(&error));
@@ -51,5 +73,10 @@ pub(crate) fn pass() -> Result<(), BootError> {
             reconcile::want(one, start_default)
         ));
     }
-    Ok(())
+    Ok(observation)
+}
+
+/// Whether the container's command is to run the default gateway.
+fn start_default() -> bool {
+    state::supervised_gateway().is_some_and(|profile| profile.is_default())
 }

@@ -10,39 +10,21 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access, fchown};
+use profile_boot::provision::{self, Wishes};
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
-use crate::{containment, ownership, report, sys};
-
-/// The directories that the agent expects in its home.
-const DIRECTORIES: [&str; 15] = [
-    "backups",
-    "cron",
-    "home",
-    "hooks",
-    "lazy-packages",
-    "logs",
-    "logs/gateways",
-    "memories",
-    "pairing",
-    "plans",
-    "profiles",
-    "sessions",
-    "skills",
-    "skins",
-    "workspace",
-];
+use crate::{containment, ownership, paths, report, sys};
 
 /// Makes the home where it is missing, gives it to the agent where it is not
-/// the agent's, and makes the directories in it.
+/// the agent's, and fills it with what the agent starts from.
 pub(crate) fn run() -> Result<Infallible, BootError> {
     let identity = Identity::of_agent()?;
     let home = identity::home();
     if identity.is_switch() {
         own_home(&home, &identity)?;
     }
-    sys::as_agent(&identity, || make_directories(&home))?;
+    sys::as_agent(&identity, || fill_home(&home))?;
     std::process::exit(0);
 }
 
@@ -116,18 +98,19 @@ fn make_home(home: &Path) -> Result<(), BootError> {
         })
 }
 
-/// As the agent's user: the directories that are missing. One that cannot be
-/// made is said, and the boot goes on: what needs it will say so again.
-fn make_directories(home: &Path) -> Result<(), BootError> {
+/// As the agent's user: what is missing in the home. What cannot be made is
+/// said, and the boot goes on: what needs it will say so again.
+fn fill_home(home: &Path) -> Result<(), BootError> {
     check_writable(home)?;
-    for name in DIRECTORIES {
-        let path = home.join(name);
-        match DirBuilder::new().mode(0o755).create(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                report::warning(format_args!("{}: cannot make it: {error}", path.display()));
-            }
-            _ => {}
-        }
+    let wishes = Wishes {
+        auth_json: std::env::var("HERMES_AUTH_JSON_BOOTSTRAP")
+            .ok()
+            .filter(|text| !text.is_empty()),
+        gateway_state: std::env::var("HERMES_GATEWAY_BOOTSTRAP_STATE").ok(),
+    };
+    let steps = provision::plan(home, Path::new(paths::SEEDS), &wishes);
+    for error in provision::execute(&steps, home) {
+        report::warning(report::chain(&error));
     }
     Ok(())
 }

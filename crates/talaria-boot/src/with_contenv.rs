@@ -34,12 +34,12 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     ))
 }
 
-/// The container's environment; nothing where no init has kept it, because the
-/// container was entered some other way and the environment is the container's already.
+/// The container's environment; this process' own where no init has kept it,
+/// because then the container was entered some other way and that is it.
 pub(crate) fn container() -> Result<Vec<Variable>, BootError> {
     match environment::load(Path::new(paths::ENVIRONMENT)) {
         Ok(variables) => Ok(variables),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(std::env::vars_os().collect()),
         Err(source) => Err(BootError::File {
             action: "read the container's environment",
             path: paths::ENVIRONMENT.into(),

@@ -7,17 +7,18 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use profile_boot::agent::AGENT_TOML;
+use profile_boot::{dotenv, environment, port};
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
-use crate::{exec, main_wrapper, with_contenv};
+use crate::{exec, main_wrapper, report, with_contenv};
 
 /// Becomes the gateway of the profile whose slot this is.
 pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     let profile = super::profile(args.first())?;
     let environment = with_contenv::container()?;
     let agent = main_wrapper::load_agent()?;
-    let gateway = agent.gateway.ok_or(BootError::NoGateway {
+    let gateway = agent.gateway.as_ref().ok_or(BootError::NoGateway {
         path: AGENT_TOML.into(),
     })?;
     Identity::of_agent()?.assume()?;
@@ -28,11 +29,23 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
         .iter()
         .find(|(name, _)| name == "HERMES_HOME")
         .map_or_else(identity::home, |(_, home)| home.into());
+    let port = match port::assign(&home, &profile) {
+        Ok(port) => Some(port),
+        // A gateway that serves no API needs none; one that does will say what it misses.
+        Err(error) => {
+            report::warning(report::chain(&error));
+            None
+        }
+    };
+    let dotenv = dotenv::load(&profile.directory(&home).join(".env"));
+    let environment = environment::of_gateway(&environment, &profile, &agent, port, &dotenv);
     let words = gateway.command(&profile);
     let (program, args) = words.split_first().ok_or(BootError::NoArguments)?;
+    // All of the environment is given: what is withheld must not come in from here.
     Err(exec::exec(
         Command::new(Path::new(program))
             .args(args)
+            .env_clear()
             .envs(environment)
             .env("HERMES_HOME", &home)
             .env("HOME", &home)

@@ -1,0 +1,348 @@
+//! Which port a profile's gateway listens on.
+//!
+//! A named profile's first choice follows from its name, so that it is the same
+//! in every container; where another profile holds that port, the next free one
+//! above is taken, wrapping around. What was once assigned is recorded with the
+//! profile and never moves.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::atomic;
+use crate::dotenv;
+use crate::profile::{self, ProfileName};
+use crate::read;
+
+/// The variable that tells a gateway its port.
+pub const VARIABLE: &str = "API_SERVER_PORT";
+
+/// The default profile's port, which the agent has by itself.
+pub const DEFAULT: Port = Port(8642);
+
+/// The ports of named profiles: `FIRST` and the `COUNT - 1` above it.
+const FIRST: u16 = 9200;
+const COUNT: u16 = 600;
+
+/// Where a profile's port is recorded, in its directory.
+const RECORD: &str = ".gateway-port";
+
+/// What is locked while ports are assigned, in the home.
+const LOCK: &str = "profiles/.gateway-ports.lock";
+
+/// A TCP port that a gateway may listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port(u16);
+
+impl Port {
+    /// The number.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        self.0
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        text.trim().parse().ok().filter(|port| *port != 0).map(Self)
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a profile has no port.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// Every port of the range is another profile's.
+    #[error("profile {profile}: all {COUNT} ports from {FIRST} on are taken by other profiles")]
+    Full {
+        /// Who is left over.
+        profile: ProfileName,
+    },
+    /// Ports cannot be looked up or recorded.
+    #[error("{path}: cannot record a gateway's port", path = .path.display())]
+    Record {
+        /// Where.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// The port that a profile of this name gets where nobody else holds it.
+///
+/// The first eight bytes of the SHA-256 of the name, big-endian, modulo 600,
+/// above 9200.
+#[must_use]
+pub fn first_choice(profile: &ProfileName) -> Port {
+    let digest = Sha256::digest(profile.as_str());
+    let head = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let offset = u16::try_from(head % u64::from(COUNT)).unwrap_or(0);
+    Port(FIRST + offset)
+}
+
+/// The port for `profile` where `taken` are other profiles'; `None` where all are.
+#[must_use]
+pub fn choose(profile: &ProfileName, taken: &BTreeSet<Port>) -> Option<Port> {
+    let first = first_choice(profile).0 - FIRST;
+    (0..COUNT)
+        .map(|step| Port(FIRST + (first + step) % COUNT))
+        .find(|port| !taken.contains(port))
+}
+
+/// The port of a profile's gateway, and whether the profile's own `.env` says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assigned {
+    /// The port.
+    pub port: Port,
+    /// Whether the profile's own `.env` names it: then the agent reads it there.
+    pub by_profile: bool,
+}
+
+/// The port that a profile has now, without assigning one.
+#[must_use]
+pub fn lookup(home: &Path, profile: &ProfileName) -> Option<Assigned> {
+    let directory = profile.directory(home);
+    let own = dotenv::load(&directory.join(".env"))
+        .into_iter()
+        .rev()
+        .find(|(name, _)| name == VARIABLE)
+        .and_then(|(_, value)| Port::parse(&value));
+    match own {
+        Some(port) => Some(Assigned {
+            port,
+            by_profile: true,
+        }),
+        None if profile.is_default() => Some(Assigned {
+            port: DEFAULT,
+            by_profile: false,
+        }),
+        None => recorded(&directory).map(|port| Assigned {
+            port,
+            by_profile: false,
+        }),
+    }
+}
+
+fn recorded(directory: &Path) -> Option<Port> {
+    let bytes = read::small_file(&directory.join(RECORD)).ok()??;
+    let port = Port::parse(std::str::from_utf8(&bytes).ok()?)?;
+    (FIRST..FIRST + COUNT).contains(&port.0).then_some(port)
+}
+
+/// The port of a profile, assigned and recorded now where it has none.
+///
+/// Two profiles that ask at once get different ports: the assignment is made
+/// under a lock on the home.
+///
+/// # Errors
+/// [`PortError::Full`] where no port is left, [`PortError::Record`] where the
+/// home cannot be read or written.
+pub fn assign(home: &Path, profile: &ProfileName) -> Result<Assigned, PortError> {
+    let unique = |assigned: &Assigned, held: &BTreeSet<Port>| {
+        assigned.by_profile || profile.is_default() || !held.contains(&assigned.port)
+    };
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PortError::Record { path, source }
+    };
+    let path = home.join(LOCK);
+    let lock = lock(&path).map_err(failed(&path))?;
+    let held = held_by_others(home, profile).map_err(failed(home))?;
+    if let Some(assigned) = lookup(home, profile).filter(|assigned| unique(assigned, &held)) {
+        return Ok(assigned);
+    }
+    let port = choose(profile, &held).ok_or_else(|| PortError::Full {
+        profile: profile.clone(),
+    })?;
+    let record = profile.directory(home).join(RECORD);
+    atomic::write(&record, format!("{port}\n").as_bytes(), 0o644).map_err(failed(&record))?;
+    drop(lock);
+    Ok(Assigned {
+        port,
+        by_profile: false,
+    })
+}
+
+/// The ports of the others. A copied profile has the record of the one that it
+/// was copied from: it is the later name that has to give way.
+fn held_by_others(home: &Path, profile: &ProfileName) -> io::Result<BTreeSet<Port>> {
+    let mut held = BTreeSet::new();
+    let own = lookup(home, profile).map(|assigned| assigned.port);
+    for other in profile::discover(home)?.profiles {
+        if other == *profile {
+            continue;
+        }
+        if let Some(assigned) = lookup(home, &other)
+            && (Some(assigned.port) != own || assigned.by_profile || other < *profile)
+        {
+            held.insert(assigned.port);
+        }
+    }
+    Ok(held)
+}
+
+fn lock(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    fn name(text: &str) -> ProfileName {
+        text.parse().unwrap()
+    }
+
+    /// A home with these profiles.
+    fn home(profiles: &[&str]) -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        for profile in profiles {
+            add(home.path(), profile);
+        }
+        home
+    }
+
+    fn add(home: &Path, profile: &str) {
+        let directory = home.join("profiles").join(profile);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("SOUL.md"), "").unwrap();
+    }
+
+    /// Computed with Python's hashlib.
+    #[rstest]
+    #[case("coder", 9653)]
+    #[case("a", 9450)]
+    #[case("alice", 9607)]
+    #[case("bot-1", 9725)]
+    #[case(
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        9792
+    )]
+    fn the_first_choice_follows_from_the_name(#[case] profile: &str, #[case] port: u16) {
+        assert_eq!(first_choice(&name(profile)), Port(port));
+    }
+
+    #[test]
+    fn a_port_is_kept_when_another_profile_would_rather_have_it() {
+        let home = home(&["coder"]);
+        fs::write(home.path().join("profiles/coder/.gateway-port"), "9450\n").unwrap();
+        assert_eq!(
+            assign(home.path(), &name("coder")).unwrap().port,
+            Port(9450)
+        );
+        add(home.path(), "a");
+        assert_eq!(assign(home.path(), &name("a")).unwrap().port, Port(9451));
+        assert_eq!(
+            assign(home.path(), &name("coder")).unwrap().port,
+            Port(9450)
+        );
+    }
+
+    #[test]
+    fn the_profiles_own_word_wins_and_counts_as_taken() {
+        let home = home(&["a", "b"]);
+        fs::write(
+            home.path().join("profiles/b/.env"),
+            "export API_SERVER_PORT=9450 # mine\n",
+        )
+        .unwrap();
+        let own = assign(home.path(), &name("b")).unwrap();
+        assert_eq!(
+            own,
+            Assigned {
+                port: Port(9450),
+                by_profile: true
+            }
+        );
+        assert_eq!(assign(home.path(), &name("a")).unwrap().port, Port(9451));
+    }
+
+    #[test]
+    fn a_copied_profile_gives_way() {
+        let home = home(&["a", "b"]);
+        for profile in ["a", "b"] {
+            fs::write(
+                home.path().join("profiles").join(profile).join(RECORD),
+                "9300",
+            )
+            .unwrap();
+        }
+        assert_eq!(
+            assign(home.path(), &name("b")).unwrap().port,
+            first_choice(&name("b"))
+        );
+        assert_eq!(assign(home.path(), &name("a")).unwrap().port, Port(9300));
+    }
+
+    #[test]
+    fn a_record_that_is_none_is_made_anew() {
+        let home = home(&["a"]);
+        for record in ["", "0", "80", "70000", "x", "9800"] {
+            fs::write(home.path().join("profiles/a/.gateway-port"), record).unwrap();
+            assert_eq!(
+                assign(home.path(), &name("a")).unwrap().port,
+                Port(9450),
+                "{record}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_range_fills_and_then_says_so() {
+        let mut taken = BTreeSet::new();
+        for profile in 0..COUNT {
+            let port = choose(&name(&format!("p{profile}")), &taken).unwrap();
+            assert!(taken.insert(port));
+        }
+        assert_eq!(taken.first(), Some(&Port(9200)));
+        assert_eq!(taken.last(), Some(&Port(9799)));
+        assert_eq!(choose(&name("one-more"), &taken), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn no_order_of_coming_and_going_makes_two_share_or_one_move(
+            steps in proptest::collection::vec(("[a-c][a-d]?", any::<bool>()), 1..24),
+        ) {
+            let home = home(&[]);
+            let mut ports = std::collections::BTreeMap::new();
+            for (profile, remove) in steps {
+                if remove {
+                    let directory = home.path().join("profiles").join(&profile);
+                    if directory.exists() {
+                        fs::remove_dir_all(directory).unwrap();
+                    }
+                    ports.remove(&profile);
+                } else {
+                    add(home.path(), &profile);
+                    let port = assign(home.path(), &name(&profile)).unwrap().port;
+                    prop_assert_eq!(*ports.entry(profile).or_insert(port), port);
+                }
+                let distinct: BTreeSet<_> = ports.values().collect();
+                prop_assert_eq!(distinct.len(), ports.len());
+            }
+        }
+    }
+}
