@@ -141,7 +141,9 @@ async fn is_there(docker: &Docker, image: &str) -> Result<bool, EngineError> {
 async fn stand_in(docker: &Docker, recipe: &Recipe) -> Result<Option<String>, EngineError> {
     let label = format!("{RECIPE_LABEL}={}", recipe.sum());
     let filters = HashMap::from([("label", vec![label.as_str()])]);
+    // An image without a name is listed with all the others only once something is built on it.
     let options = ListImagesOptionsBuilder::default()
+        .all(true)
         .filters(&filters)
         .build();
     let images = docker
