@@ -294,37 +294,72 @@ async fn gateway(docker: &Docker) -> Result<(), UpError> {
     Ok(())
 }
 
-/// Whether s6 says up and the gateway says running; if not, what they say.
+/// Whether s6 says up and that very process says running; if not, what they say.
 async fn running(docker: &Docker) -> Result<Result<(), String>, EngineError> {
-    let status = exec(docker, CONTAINER, USER, &["/command/s6-svstat", SLOT]).await?;
+    let status = exec(docker, CONTAINER, USER, &["/command/s6-svstat", SLOT])
+        .await?
+        .output;
     let state = exec(docker, CONTAINER, USER, &["cat", STATE]).await?;
-    Ok(judge(
-        &status.output,
-        if state.code == 0 { &state.output } else { "{}" },
-    ))
+    let state = if state.code == 0 {
+        state.output
+    } else {
+        String::new()
+    };
+    let started = match supervised_pid(&status) {
+        Some(pid) => {
+            let stat = format!("/proc/{pid}/stat");
+            let stat = exec(docker, CONTAINER, USER, &["cat", &stat]).await?;
+            start_time(&stat.output)
+        }
+        None => None,
+    };
+    Ok(judge(&status, &state, started))
+}
+
+/// `up (pid 76 pgid 76) 3 seconds` -> 76.
+fn supervised_pid(status: &str) -> Option<u32> {
+    let rest = status.strip_prefix("up (pid ")?;
+    rest.split([' ', ')']).next()?.parse().ok()
+}
+
+/// Field 22 of `/proc/PID/stat`: when the process started, in clock ticks since the host did.
+fn start_time(stat: &str) -> Option<u64> {
+    // The second field, the name, may hold anything, but nothing after it holds a parenthesis.
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
 }
 
 /// The agent's state file, as far as it matters here.
 #[derive(Debug, Deserialize)]
-struct GatewayState {
+struct StateFile {
     gateway_state: Option<String>,
+    pid: Option<u32>,
+    start_time: Option<u64>,
 }
 
-fn judge(status: &str, state: &str) -> Result<(), String> {
-    let up = status.starts_with("up ");
+/// The file outlives its gateway, and a container that boots again has the same PIDs again.
+fn judge(status: &str, state: &str, started: Option<u64>) -> Result<(), String> {
+    let pid = supervised_pid(status);
     // A file that is being replaced may be read half.
-    let state = serde_json::from_str::<GatewayState>(state)
-        .ok()
-        .and_then(|s| s.gateway_state);
-    match (up, state.as_deref()) {
-        (true, Some("running")) => Ok(()),
-        (_, state) => Err(format!(
+    let said = match serde_json::from_str::<StateFile>(state) {
+        Ok(state) if pid.is_some() && state.pid == pid && state.start_time == started => {
+            state.gateway_state
+        }
+        _ => None,
+    };
+    match said.as_deref() {
+        Some("running") => Ok(()),
+        said => Err(format!(
             "s6 says {}; the gateway says {}",
             line(status, "nothing")
                 .split(" (")
                 .next()
                 .unwrap_or_default(),
-            state.unwrap_or("nothing")
+            said.unwrap_or("nothing")
         )),
     }
 }
@@ -432,28 +467,48 @@ mod tests {
         assert_eq!(found(Some(&container(true, false))), Found::Stopped);
     }
 
+    const UP: &str = "up (pid 7 pgid 7) 3 seconds, normally down";
+
     #[rstest]
-    #[case::both("up (pid 7) 3 seconds", r#"{"gateway_state":"running"}"#, Ok(()))]
-    #[case::stale_file(
+    #[case::both(UP, r#"{"pid":7,"start_time":5,"gateway_state":"running"}"#, Ok(()))]
+    #[case::early(UP, "", Err("s6 says up; the gateway says nothing"))]
+    #[case::half_written(UP, r#"{"gatew"#, Err("s6 says up; the gateway says nothing"))]
+    #[case::starting(
+        UP,
+        r#"{"pid":7,"start_time":5,"gateway_state":"starting"}"#,
+        Err("s6 says up; the gateway says starting")
+    )]
+    #[case::of_another_process(
+        UP,
+        r#"{"pid":8,"start_time":5,"gateway_state":"running"}"#,
+        Err("s6 says up; the gateway says nothing")
+    )]
+    #[case::of_an_earlier_boot(
+        UP,
+        r#"{"pid":7,"start_time":4,"gateway_state":"running"}"#,
+        Err("s6 says up; the gateway says nothing")
+    )]
+    #[case::down(
         "down (exitcode 0) 3 seconds",
-        r#"{"gateway_state":"running"}"#,
-        Err("s6 says down; the gateway says running")
+        r#"{"pid":7,"start_time":5,"gateway_state":"running"}"#,
+        Err("s6 says down; the gateway says nothing")
     )]
-    #[case::early(
-        "up (pid 7) 0 seconds",
-        "{}",
-        Err("s6 says up; the gateway says nothing")
-    )]
-    #[case::half_written(
-        "up (pid 7) 0 seconds",
-        r#"{"gatew"#,
-        Err("s6 says up; the gateway says nothing")
-    )]
-    fn a_gateway_runs_when_s6_and_itself_say_so(
+    fn a_gateway_runs_when_s6_and_that_very_process_say_so(
         #[case] status: &str,
         #[case] state: &str,
         #[case] expected: Result<(), &str>,
     ) {
-        assert_eq!(judge(status, state), expected.map_err(str::to_owned));
+        assert_eq!(
+            judge(status, state, Some(5)),
+            expected.map_err(str::to_owned)
+        );
+    }
+
+    #[test]
+    fn a_start_time_is_found_behind_any_name() {
+        let fields: Vec<String> = (3..=52).map(|field| field.to_string()).collect();
+        let stat = format!("7 (a) b) {}", fields.join(" "));
+        assert_eq!(start_time(&stat), Some(22));
+        assert_eq!(start_time("no such file"), None);
     }
 }
