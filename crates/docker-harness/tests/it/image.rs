@@ -240,6 +240,34 @@ fn every_name_of_ours_is_a_link_to_the_one_program() {
 }
 
 #[test]
+fn the_one_program_is_static_and_small() {
+    on_base(async |lab| {
+        if !promised(lab, Promise::OwnInit) {
+            return Ok(());
+        }
+        let container = running(lab).await?;
+        let size = container
+            .exec(["stat", "-c", "%s", "/usr/libexec/talaria/talaria-boot"])
+            .await?;
+        assert!(
+            size.stdout.trim().parse::<u64>()? <= 2 << 20,
+            "{}",
+            size.stdout
+        );
+        let loader = container
+            .exec([
+                "grep",
+                "-c",
+                "/ld-linux-",
+                "/usr/libexec/talaria/talaria-boot",
+            ])
+            .await?;
+        assert_eq!("0\n", loader.stdout);
+        Ok(())
+    });
+}
+
+#[test]
 fn the_commands_of_s6_are_found_by_name() {
     on_base(async |lab| {
         let container = running(lab).await?;

@@ -230,6 +230,27 @@ fn what_hermes_has_frozen_is_stopped_within_the_grace() {
     });
 }
 
+#[test]
+fn a_tree_that_hermes_made_deaf_is_stopped_within_the_grace() {
+    on_base(async |lab| {
+        let files = light().and(profile(HOME, 10_000, "coder", "running"));
+        let spec = lab
+            .container()
+            .files(files)
+            .env("S6_SERVICES_GRACETIME", "500")
+            .env("S6_KILL_GRACETIME", "1000")
+            .command(["sleep", "infinity"]);
+        let container = lab.start(spec).await?;
+        wait_up(&container, Identity::Hermes, "gateway-coder").await?;
+        let script = "cd /run/service && rm .s6-svscan/control gateway-*/supervise/control && mkfifo .s6-svscan/control && touch gateway-coder/supervise/control";
+        assert_eq!(0, container.shell(script).await?.code);
+        let took = time_of_stop(&container).await?;
+        assert!(took <= Duration::from_secs(3), "{took:?}");
+        assert_eq!(143, container.state().await?.exit_code);
+        Ok(())
+    });
+}
+
 /// From the first hook on: the kernel itself drops what comes before PID 1's program runs.
 #[test]
 fn a_stop_while_it_boots_is_not_lost() {
