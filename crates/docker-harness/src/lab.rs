@@ -171,6 +171,12 @@ impl Lab {
         &self.engine
     }
 
+    /// The test's name.
+    #[must_use]
+    pub fn test(&self) -> &str {
+        &self.test
+    }
+
     /// The image's name.
     #[must_use]
     pub fn image(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use docker_harness::engine::skip;
 use docker_harness::variant::Promise;
 use docker_harness::{
     Container, Failure, Identity, Lab, Level, Process, Processes, Tree, wait_for,
@@ -217,12 +218,14 @@ pub(crate) fn messages(stderr: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Whether the image's init promises that; where it does not, the test has nothing to show and
-/// says so.
+/// Whether the image's init promises that; where it does not, the test is skipped, loudly.
 pub(crate) fn promised(lab: &Lab, promise: Promise) -> bool {
     let promised = lab.expected().promises(promise);
     if !promised {
-        eprintln!("{promise:?} is not promised by this image's init");
+        skip(
+            lab.test(),
+            &format!("{promise:?} is not promised by this image's init"),
+        );
     }
     promised
 }

@@ -228,6 +228,107 @@ fn what_an_operator_stopped_stays_down_after_kill_all() {
 }
 
 #[test]
+fn a_service_that_was_told_down_stays_down_after_kill_all() {
+    on_base(async |lab| {
+        if !promised(lab, Promise::AgentTree) {
+            return Ok(());
+        }
+        let container = gateway_container(lab).await?;
+        let script = "cd /run/service && mkdir own && printf '#!/bin/sh\necho up >> /opt/data/own\nexec sleep 54321\n' > own/run &&
+            chmod +x own/run && exec /command/s6-svscanctl -a /run/service";
+        assert_eq!(0, container.shell(script).await?.code);
+        wait_lines(&container, Identity::Hermes, "/opt/data/own", &["up"]).await?;
+        let down = [
+            "/command/s6-svc",
+            "-wD",
+            "-T",
+            "10000",
+            "-d",
+            "/run/service/own",
+        ];
+        assert_eq!(0, container.exec(down).await?.code);
+        container.shell("kill -9 -1").await?;
+        wait_lines(
+            &container,
+            Identity::Hermes,
+            "/opt/data/notes-coder",
+            &["started 10000"; 2],
+        )
+        .await?;
+        crate::common::wait_down(&container, "own").await?;
+        assert_eq!(
+            ["up"],
+            *lines(&container, Identity::Hermes, "/opt/data/own").await?
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn it_heals_where_everything_is_hermes_to_kill() {
+    on_base(async |lab| {
+        if !promised(lab, Promise::AnyUser) {
+            return Ok(());
+        }
+        let spec = lab
+            .container()
+            .files(light_with_profiles())
+            .user("10000:10000");
+        let container = lab.start(spec.command(["gateway", "run"])).await?;
+        let drawn = DRAWN
+            .replace("  0 ", "  10000 ")
+            .replacen("0 s6", "10000 s6", 1);
+        wait_sketch(&container, &drawn).await?;
+        wait_lines(
+            &container,
+            Identity::Hermes,
+            "/opt/data/notes-coder",
+            &["started 10000"],
+        )
+        .await?;
+        let before = gateways(&container.processes().await?, "coder")[0].pid;
+        container.shell("kill -9 -1").await?;
+        // The init was killed too: a child of the agent's tree has taken on its waiting.
+        let agent_tree = "    10000 s6-svscan /run/service\n";
+        let drawn = drawn
+            .replace("  10000 init\n", "")
+            .replace(agent_tree, &format!("{agent_tree}      10000 run\n"));
+        let healed = wait_for("the tree is back", HEALED, async || {
+            let processes = container.processes().await?;
+            let seen = sketch(&processes);
+            Ok::<_, Failure>(Level::when(
+                seen == drawn && processes.get(before).is_none(),
+                format!("\n{seen}"),
+            ))
+        });
+        healed.await?;
+        let notes = lines(&container, Identity::Hermes, "/opt/data/notes-coder").await?;
+        assert_eq!(["started 10000"; 2], *notes);
+        container.stop(SOON).await?;
+        assert_ne!(137, container.state().await?.exit_code);
+        Ok(())
+    });
+}
+
+#[test]
+fn kill_all_where_everything_is_hermes_ends_with_the_main_program() {
+    on_base(async |lab| {
+        if !promised(lab, Promise::AnyUser) {
+            return Ok(());
+        }
+        let spec = lab
+            .container()
+            .files(light_with_profiles())
+            .user("10000:10000");
+        let container = lab.start(spec.command(["sleep", "infinity"])).await?;
+        wait_up(&container, Identity::Hermes, "gateway-coder").await?;
+        container.shell("kill -9 -1").await?;
+        assert_eq!(137, container.wait(SOON).await?);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_service_that_hermes_dropped_comes_back_once() {
     on_base(async |lab| {
         if !promised(lab, Promise::AgentTree) {

@@ -1,5 +1,6 @@
 //! What is in the images, and what is not.
 
+use docker_harness::engine::skip;
 use docker_harness::variant::Promise;
 use docker_harness::{Container, Failure, Lab, on_base, on_hermes};
 
@@ -63,7 +64,7 @@ fn the_agents_image_keeps_the_contract() {
 fn the_base_image_holds_no_python_no_agent_and_no_compiler() {
     on_base(async |lab| {
         if lab.facts().has_agent() {
-            eprintln!("the image under test is the agent's");
+            skip(lab.test(), "the image under test is the agent's");
             return Ok(());
         }
         let container = running(lab).await?;
@@ -234,6 +235,34 @@ fn every_name_of_ours_is_a_link_to_the_one_program() {
             ])
             .await?;
         assert_eq!("root:root 755\n", stat.stdout);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_one_program_is_static_and_small() {
+    on_base(async |lab| {
+        if !promised(lab, Promise::OwnInit) {
+            return Ok(());
+        }
+        let container = running(lab).await?;
+        let size = container
+            .exec(["stat", "-c", "%s", "/usr/libexec/talaria/talaria-boot"])
+            .await?;
+        assert!(
+            size.stdout.trim().parse::<u64>()? <= 2 << 20,
+            "{}",
+            size.stdout
+        );
+        let loader = container
+            .exec([
+                "grep",
+                "-c",
+                "/ld-linux-",
+                "/usr/libexec/talaria/talaria-boot",
+            ])
+            .await?;
+        assert_eq!("0\n", loader.stdout);
         Ok(())
     });
 }

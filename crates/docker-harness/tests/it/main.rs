@@ -10,6 +10,7 @@ mod env;
 mod fixtures;
 mod heal;
 mod hooks;
+mod ids;
 mod image;
 mod restart;
 mod start;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use docker_harness::{Identity, Level, Size, on_base, wait_for};
+use docker_harness::{Failure, Identity, Level, Size, on_base, wait_for};
 use rstest::rstest;
 
 use crate::common::{HOME, SOON, light};
@@ -86,7 +86,7 @@ fn sleep_infinity_runs_until_it_is_stopped() {
                 .with_line("sleep infinity")
                 .iter()
                 .any(|process| process.uid() == 10_000);
-            Ok::<_, docker_harness::EngineError>(Level::when(sleeps, processes.drawn()))
+            Ok::<_, Failure>(Level::when(sleeps, processes.drawn()))
         })
         .await?;
         container.stop(SOON).await?;
@@ -253,6 +253,9 @@ fn control_c_ends_a_program_that_does_not_mind_it() {
     });
 }
 
+/// What readline writes before each prompt.
+const PROMPT: &str = "\x1b[?2004h> ";
+
 #[test]
 fn bash_controls_its_jobs() {
     on_base(async |lab| {
@@ -261,21 +264,26 @@ fn bash_controls_its_jobs() {
             .await?;
         terminal.write("PS1='> '; echo $((40 + 2))\r").await?;
         terminal.read_until("\r42\r\n", SOON).await?;
+        terminal.read_until(PROMPT, SOON).await?;
         terminal.write("sleep 1234\r").await?;
         wait_for("it sleeps in the foreground", SOON, async || {
             let processes = terminal.container().processes().await?;
             let sleeps = !processes.with_line("sleep 1234").is_empty();
-            Ok::<_, docker_harness::EngineError>(Level::when(sleeps, processes.drawn()))
+            Ok::<_, Failure>(Level::when(sleeps, processes.drawn()))
         })
         .await?;
         terminal.write("\x1a").await?;
         terminal.read_until("Stopped", SOON).await?;
-        terminal.write("jobs; bg; jobs\r").await?;
+        terminal.read_until(PROMPT, SOON).await?;
+        terminal.write("bg; jobs\r").await?;
         terminal.read_until("Running", SOON).await?;
+        terminal.read_until(PROMPT, SOON).await?;
         terminal.write("fg\r").await?;
         terminal.read_until("\rsleep 1234\r\n", SOON).await?;
         terminal.write("\x03").await?;
-        terminal.write("exit 6\r").await?;
+        terminal.read_until(PROMPT, SOON).await?;
+        terminal.write("echo $?; exit 6\r").await?;
+        terminal.read_until("\r130\r\n", SOON).await?;
         assert_eq!(6, terminal.container().wait(SOON).await?);
         assert!(
             !terminal.screen().contains("no job control"),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use docker_harness::{Container, Failure, Identity, Lab, Spec, Tree, on_base};
+use docker_harness::{Container, Failure, Identity, Lab, Level, Spec, Tree, on_base, wait_for};
 
 use crate::common::{HOME, SOON, light, lines, profile, wait_up};
 
@@ -197,16 +197,78 @@ fn a_stubborn_main_program_is_killed_after_the_grace() {
 }
 
 #[test]
+fn what_hermes_has_frozen_is_stopped_within_the_grace() {
+    on_base(async |lab| {
+        let files = light().and(profile(HOME, 10_000, "coder", "running"));
+        let spec = lab
+            .container()
+            .files(files)
+            .env("S6_SERVICES_GRACETIME", "500")
+            .env("S6_KILL_GRACETIME", "1000")
+            .command(["sleep", "infinity"]);
+        let container = lab.start(spec).await?;
+        wait_up(&container, Identity::Hermes, "gateway-coder").await?;
+        // It freezes its own shell too, which nobody waits for; the init wakes its main program.
+        container
+            .shell("setsid sh -c 'kill -STOP -1' > /dev/null 2>&1 &")
+            .await?;
+        let frozen = wait_for("all of it is frozen", SOON, async || {
+            let processes = container.processes().await?;
+            let running = processes.iter().filter(|it| {
+                it.uid() == 10_000
+                    && it.state != 'T'
+                    && it.comm != "sh"
+                    && it.line() != "sleep infinity"
+            });
+            let running: Vec<_> = running.collect();
+            Ok::<_, Failure>(Level::when(running.is_empty(), &running))
+        });
+        frozen.await?;
+        let took = time_of_stop(&container).await?;
+        assert!(took <= Duration::from_secs(3), "{took:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_tree_that_hermes_made_deaf_is_stopped_within_the_grace() {
+    on_base(async |lab| {
+        let files = light().and(profile(HOME, 10_000, "coder", "running"));
+        let spec = lab
+            .container()
+            .files(files)
+            .env("S6_SERVICES_GRACETIME", "500")
+            .env("S6_KILL_GRACETIME", "1000")
+            .command(["sleep", "infinity"]);
+        let container = lab.start(spec).await?;
+        wait_up(&container, Identity::Hermes, "gateway-coder").await?;
+        let script = "cd /run/service && rm .s6-svscan/control gateway-*/supervise/control && mkfifo .s6-svscan/control && touch gateway-coder/supervise/control";
+        assert_eq!(0, container.shell(script).await?.code);
+        let took = time_of_stop(&container).await?;
+        assert!(took <= Duration::from_secs(3), "{took:?}");
+        assert_eq!(143, container.state().await?.exit_code);
+        Ok(())
+    });
+}
+
+/// From the first hook on: the kernel itself drops what comes before PID 1's program runs.
+#[test]
 fn a_stop_while_it_boots_is_not_lost() {
     on_base(async |lab| {
-        for _ in 0..5 {
-            let container = lab
-                .start(lab.container().command(["sleep", "infinity"]))
-                .await?;
+        for round in 0..10 {
+            // With and without something left to do when the signal comes.
+            let hook = if round % 2 == 0 {
+                "echo booting"
+            } else {
+                "echo booting; exec sleep 0.2"
+            };
+            let files = Tree::new().script("/etc/cont-init.d/00-tell", hook);
+            let spec = lab.container().files(files).command(["sleep", "infinity"]);
+            let container = lab.start(spec).await?;
+            container.says("booting", SOON).await?;
             let took = time_of_stop(&container).await?;
             assert!(took < Duration::from_secs(5), "{took:?}");
-            let code = container.state().await?.exit_code;
-            assert_eq!(143, code);
+            assert_eq!(143, container.state().await?.exit_code);
         }
         Ok(())
     });

@@ -3,6 +3,9 @@
 //! Payloads note their uid in `/opt/data/proof-*`. An attempt has failed, as it must, when no
 //! note says 0 and the root tree is the one that it was.
 
+mod path;
+mod traps;
+
 use std::time::Duration;
 
 use docker_harness::variant::Promise;
@@ -158,129 +161,6 @@ fn a_planted_program_of_the_scandir_is_never_roots(#[case] name: &str, #[case] p
     });
 }
 
-/// What is root's, as root sees it: owners, modes and contents.
-async fn root_world(container: &Container) -> Result<String, Failure> {
-    let script = "export PATH=/usr/bin:/bin
-        find /etc /usr /root /opt/hermes /opt/light /command -xdev -printf '%p %y %U:%G %m %s %l\\n' | sort
-        find /run/s6 -xdev \\( -path '*/supervise' -o -path '*/event' -o -path '*/.s6-svscan' \\) -prune \
-            -o -printf '%p %y %U:%G %m %l\\n' | sort
-        cat /etc/passwd /etc/group /etc/shadow";
-    let seen = container.exec_root(["/bin/sh", "-c", script]).await?;
-    assert_eq!(0, seen.code, "{}", seen.stderr);
-    Ok(seen.stdout)
-}
-
-fn assert_same_world(before: &str, after: &str) {
-    let changed: Vec<&str> = after
-        .lines()
-        .filter(|line| !before.lines().any(|it| it == *line))
-        .collect();
-    assert!(changed.is_empty(), "changed: {changed:#?}");
-    assert_eq!(
-        before.lines().count(),
-        after.lines().count(),
-        "something was removed"
-    );
-}
-
-/// Links, pipes and odd kinds of file in place of what the boot reads, writes or gives away.
-#[rstest]
-#[case::logs_are_a_link("rm -rf logs; ln -s /etc logs")]
-#[case::gateway_logs_are_a_link("rm -rf logs/gateways; ln -s /root logs/gateways")]
-#[case::boot_log_is_a_link("mkdir -p logs; ln -sf /etc/passwd logs/container-boot.log")]
-#[case::profiles_are_a_link(
-    "rm -rf profiles.old; mv profiles profiles.old; ln -s /etc profiles; rm profiles; mv profiles.old profiles; ln -s /root profiles/rooted"
-)]
-#[case::a_profile_is_a_link("ln -s /etc profiles/evil; ln -s /etc/shadow profiles/coder/extra")]
-#[case::state_is_a_pipe(
-    "mkdir -p profiles/piped; touch profiles/piped/SOUL.md; mkfifo profiles/piped/gateway_state.json"
-)]
-#[case::soul_is_a_pipe("mkdir -p profiles/piped; mkfifo profiles/piped/SOUL.md")]
-#[case::state_is_endless(
-    "mkdir -p profiles/endless; touch profiles/endless/SOUL.md; ln -s /dev/zero profiles/endless/gateway_state.json"
-)]
-#[case::state_is_roots(
-    "mkdir -p profiles/thief; touch profiles/thief/SOUL.md; ln -s /etc/shadow profiles/thief/gateway_state.json"
-)]
-#[case::env_is_a_link(
-    "ln -sf /etc/shadow .env; ln -sf /etc/shadow config.yaml; ln -sf /etc/shadow auth.json"
-)]
-#[case::env_is_a_pipe("rm -f .env config.yaml SOUL.md; mkfifo .env config.yaml SOUL.md")]
-#[case::directories_are_files("rm -rf cron sessions; touch cron; mkfifo sessions")]
-#[case::home_is_closed("chmod 000 profiles/idle logs")]
-#[case::stale_files_are_links(
-    "ln -sf /etc/passwd gateway.pid; ln -sf /etc/group processes.json; ln -sf /etc/shadow profiles/coder/gateway.pid"
-)]
-fn a_volume_full_of_traps_changes_nothing_of_roots(#[case] traps: &str) {
-    on_base(async |lab| {
-        if !promised(lab, Promise::RootIsOutOfReach) {
-            return Ok(());
-        }
-        let container = target(lab).await?;
-        let before = root_world(&container).await?;
-        let set = container
-            .shell(&format!("cd /opt/data && {{ {traps}; }}"))
-            .await?;
-        assert_eq!((0, ""), (set.code, &*set.stderr));
-        restart(&container).await?;
-        assert_same_world(&before, &root_world(&container).await?);
-        Ok(())
-    });
-}
-
-/// The same in the scandir, met by the programs that heal the agent's tree and by a reboot.
-#[rstest]
-#[case::a_slot_is_a_link(
-    "ln -s /etc /run/service/gateway-etc; ln -s /run/s6/services/agent-tree /run/service/gateway-x"
-)]
-#[case::a_slots_file_is_a_link(
-    "ln -sf /etc/shadow /run/service/gateway-coder/down; ln -sf /etc/passwd /run/service/gateway-idle/type"
-)]
-#[case::a_slot_became_a_link(
-    "mv /run/service/gateway-idle /opt/data/old; ln -s /etc /run/service/gateway-idle"
-)]
-#[case::staging_is_a_link(
-    "ln -s /etc /run/service/.gateway-coder.tmp; ln -s /etc /run/service/.gateway-new.tmp; mkdir -p /opt/data/profiles/new; touch /opt/data/profiles/new/SOUL.md"
-)]
-#[case::control_is_a_link(
-    "mv /run/service/.s6-svscan /opt/data/old; ln -s /run/s6/services/.s6-svscan /run/service/.s6-svscan"
-)]
-#[case::control_is_gone("mv /run/service/.s6-svscan /opt/data/old")]
-#[case::supervise_is_a_link(
-    "mv /run/service/gateway-idle/supervise /opt/data/old; ln -s /run/s6/services/agent-tree/supervise /run/service/gateway-idle/supervise"
-)]
-fn a_scandir_full_of_traps_changes_nothing_of_roots(#[case] traps: &str) {
-    on_base(async |lab| {
-        if !promised(lab, Promise::RootIsOutOfReach) {
-            return Ok(());
-        }
-        let container = target(lab).await?;
-        let before = root_world(&container).await?;
-        let roots_before = roots(&container).await?;
-        let set = container.shell(traps).await?;
-        assert_eq!((0, ""), (set.code, &*set.stderr));
-        container
-            .shell("/command/s6-svscanctl -an /run/service; true")
-            .await?;
-        let processes = container.processes().await?;
-        let svscan = processes
-            .iter()
-            .find(|it| it.comm == "s6-svscan" && it.uid() == 10_000);
-        let svscan = svscan.ok_or("there is no agent tree")?.pid;
-        container.shell(&format!("kill -9 {svscan}")).await?;
-        // Whether the tree heals on such a scandir is hermes's own affair; the container is root's.
-        restart(&container).await?;
-        assert_same_world(&before, &root_world(&container).await?);
-        let names = |roots: Vec<(u32, String)>| {
-            let mut names: Vec<String> = roots.into_iter().map(|(_, line)| line).collect();
-            names.sort();
-            names
-        };
-        assert_eq!(names(roots_before), names(roots(&container).await?));
-        Ok(())
-    });
-}
-
 #[test]
 fn hermes_can_write_nothing_that_root_runs_or_believes() {
     on_base(async |lab| {
@@ -351,67 +231,6 @@ fn signals_to_every_process_of_roots_are_refused() {
             assert_ne!(0, tried.code, "hermes could kill {line}");
         }
         assert_eq!(before, roots(&container).await?);
-        Ok(())
-    });
-}
-
-#[test]
-fn programs_planted_on_path_are_not_what_the_boot_runs() {
-    on_base(async |lab| {
-        if !promised(lab, Promise::RootIsOutOfReach) {
-            return Ok(());
-        }
-        let container = target(lab).await?;
-        let script = "mkdir -p /opt/data/.local/bin && cd /opt/data/.local/bin &&
-            for name in id sh bash chown mkdir cat rm sleep s6-svscan s6-supervise s6-svc s6-log execlineb init env; do
-                printf '#!/bin/bash -p\\n/usr/bin/id -u >> /opt/data/proof-path\\nexec /usr/bin/%s \"$@\"\\n' $name > $name
-                chmod +x $name
-            done";
-        assert_eq!(0, container.exec(["/bin/bash", "-c", script]).await?.code);
-        container.restart(Duration::from_secs(10)).await?;
-        let up = wait_for("the gateway is up", SOON, async || {
-            let stat = container
-                .exec([
-                    "/command/s6-svstat",
-                    "-o",
-                    "up",
-                    "/run/service/gateway-coder",
-                ])
-                .await?;
-            Ok::<_, Failure>(Level::when(stat.stdout == "true\n", stat))
-        });
-        up.await?;
-        let proofs = container
-            .exec(["/bin/bash", "-c", "/bin/cat /opt/data/proof-path; true"])
-            .await?;
-        assert!(
-            !proofs.stdout.lines().any(|uid| uid == "0"),
-            "root ran one of them: {}",
-            proofs.stdout
-        );
-        Ok(())
-    });
-}
-
-#[test]
-fn a_hook_of_roots_that_names_a_program_gets_the_systems_one() {
-    on_base(async |lab| {
-        if !promised(lab, Promise::RootIsOutOfReach) {
-            return Ok(());
-        }
-        let planted = Tree::new()
-            .directory("/opt/data/.local", 0o755)
-            .owned_by(10_000, 10_000)
-            .directory("/opt/data/.local/bin", 0o755)
-            .owned_by(10_000, 10_000)
-            .file("/opt/data/.local/bin/hostname", 0o755, SHOT)
-            .owned_by(10_000, 10_000)
-            .script("/etc/cont-init.d/50-probe", "hostname > /dev/null");
-        let script = "cat /opt/data/proof-hostname; true";
-        let ended = lab
-            .run(lab.container().files(planted).shell(script), SOON)
-            .await?;
-        assert_eq!((0, ""), (ended.code, &*ended.output.out()));
         Ok(())
     });
 }
