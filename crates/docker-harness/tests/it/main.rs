@@ -12,6 +12,7 @@ mod heal;
 mod hooks;
 mod image;
 mod restart;
+mod s6_svc;
 mod start;
 mod stop;
 mod tree;
