@@ -6,8 +6,8 @@ use thiserror::Error;
 
 /// A command to `s6-supervise`, one byte in `supervise/control`.
 ///
-/// The letters are those of `s6-svc`'s options. [`Command::PauseGroup`], [`Command::ContinueGroup`] and
-/// [`Command::KillGroup`] are known from s6 2.12 on; earlier ones ignore them.
+/// The letters are those of `s6-svc`'s options. [`Command::PauseGroup`], [`Command::ContinueGroup`]
+/// and [`Command::KillGroup`] are known from s6 2.12 on; earlier ones ignore them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// `a`: send SIGALRM.
@@ -34,7 +34,8 @@ pub enum Command {
     Continue,
     /// `y`: send SIGWINCH.
     WindowChange,
-    /// `r`: send the signal in `down-signal`, SIGTERM by default; a service that is wanted up restarts.
+    /// `r`: send the signal in `down-signal`, SIGTERM by default; a service that is wanted up
+    /// restarts.
     Restart,
     /// `P`: send SIGSTOP to the process group.
     PauseGroup,
@@ -48,7 +49,8 @@ pub enum Command {
     Down,
     /// `u`: want it up: start it, and restart it when it ends.
     Up,
-    /// `D`: like [`Command::Down`], and create the `down` file, so that it stays down with a new supervisor.
+    /// `D`: like [`Command::Down`], and create the `down` file, so that it stays down with a new
+    /// supervisor.
     DownForGood,
     /// `U`: like [`Command::Up`], and remove the `down` file.
     UpForGood,
@@ -132,7 +134,8 @@ pub enum ScandirCommand {
     Rescan,
     /// `b`: exit at once and leave the supervisors running.
     Abort,
-    /// `h`: scan, and end the supervisors of what is gone: [`ScandirCommand::Rescan`] and [`ScandirCommand::Prune`].
+    /// `h`: scan, and end the supervisors of what is gone: [`ScandirCommand::Rescan`] and
+    /// [`ScandirCommand::Prune`].
     RescanAndPrune,
     /// `i`: bring everything down and exit, as on SIGINT.
     Interrupt,
@@ -140,7 +143,8 @@ pub enum ScandirCommand {
     Terminate,
     /// `q`: like [`ScandirCommand::Terminate`], and loggers get SIGTERM too.
     Quit,
-    /// `n`: end the supervisors of services that are gone; loggers get SIGHUP and read to the end of their input.
+    /// `n`: end the supervisors of services that are gone; loggers get SIGHUP and read to the end
+    /// of their input.
     Prune,
     /// `N`: like [`ScandirCommand::Prune`], with SIGTERM for loggers too.
     PruneAll,

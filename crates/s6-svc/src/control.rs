@@ -5,7 +5,8 @@ use rustix::io::Errno;
 use crate::dir::Dir;
 use crate::error::{ControlError, FileKind};
 
-/// Writes command bytes to `control` in a control directory. `owner` is what is supervised, for errors.
+/// Writes command bytes to `control` in a control directory. `owner` is what is supervised, for
+/// errors.
 pub(crate) fn send(
     control_dir: &Dir,
     owner: &std::path::Path,

@@ -1,7 +1,7 @@
 //! What a service is: the files that its directory is made of.
 //!
-//! The names and contents are those of <https://skarnet.org/software/s6/servicedir.html>; a plan of them is made
-//! here, and written or compared elsewhere.
+//! The names and contents are those of <https://skarnet.org/software/s6/servicedir.html>; a plan of
+//! them is made here, and written or compared elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -56,8 +56,8 @@ pub enum DefinitionError {
         /// The variable.
         name: String,
     },
-    /// The name of an additional file is `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 255 characters, and none that s6 gives
-    /// a meaning to.
+    /// The name of an additional file is `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 255 characters, and
+    /// none that s6 gives a meaning to.
     #[error("{name:?} cannot be an additional file")]
     File {
         /// The name given.
@@ -233,7 +233,8 @@ impl Definition {
 
     /// A variable in the directory `env/`, for programs that read it with `s6-envdir ./env`.
     ///
-    /// The value is written as `s6-envdir` reads it: newlines as NUL bytes. It drops spaces and tabs at the end.
+    /// The value is written as `s6-envdir` reads it: newlines as NUL bytes. It drops spaces and
+    /// tabs at the end.
     ///
     /// # Errors
     /// [`DefinitionError::Variable`], [`DefinitionError::Value`].

@@ -1,7 +1,8 @@
 //! Whether this container is supervised by s6, as any user in it can tell.
 //!
-//! `/proc/1/exe` is unreadable for unprivileged users, and `/proc/1/comm` alone can be the name of anything: both the
-//! name and the directory that s6's inits make must be there. What cannot be read counts as not there.
+//! `/proc/1/exe` is unreadable for unprivileged users, and `/proc/1/comm` alone can be the name of
+//! anything: both the name and the directory that s6's inits make must be there. What cannot be
+//! read counts as not there.
 
 use std::io::Read;
 use std::path::Path;

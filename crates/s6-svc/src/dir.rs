@@ -1,5 +1,5 @@
-//! Directories held open: everything below a service directory is reached from here, one component at a time, so that
-//! a link put in its place by somebody else leads nowhere.
+//! Directories held open: everything below a service directory is reached from here, one component
+//! at a time, so that a link put in its place by somebody else leads nowhere.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -122,7 +122,8 @@ impl Dir {
         Ok(fd)
     }
 
-    /// Reads a regular file, at most `limit` bytes and one more, so that the caller sees that there are more.
+    /// Reads a regular file, at most `limit` bytes and one more, so that the caller sees that there
+    /// are more.
     pub(crate) fn read(&self, name: impl AsRef<Path>, limit: usize) -> Result<Vec<u8>, FsError> {
         let name = name.as_ref();
         let fd = self.open_regular(name)?;
@@ -225,7 +226,8 @@ impl Dir {
     }
 }
 
-/// Turns an error number into what it means here; the entry is looked at again for what is there instead.
+/// Turns an error number into what it means here; the entry is looked at again for what is there
+/// instead.
 fn explain(
     dir: BorrowedFd<'_>,
     name: &Path,

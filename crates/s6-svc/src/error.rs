@@ -187,7 +187,8 @@ pub enum FsError {
     Denied {
         /// The path that was asked for.
         path: PathBuf,
-        /// The innermost path whose owner could be read: `path` itself, or the directory that bars the way to it.
+        /// The innermost path whose owner could be read: `path` itself, or the directory that bars
+        /// the way to it.
         at: PathBuf,
         /// The owner of `at`.
         owner: Option<Owner>,

@@ -1,9 +1,10 @@
 //! Fifodirs: how s6 tells everybody who wants to know that something happened.
 //!
-//! A fifodir is a directory, for a service `event/`. Who listens makes a FIFO in it named `ftrig1:`, a TAI64N stamp, a
-//! colon and six random characters, and reads; who notifies writes one byte for each event to every FIFO with such a
-//! name, and removes those that nobody reads. The FIFO is made under a name with a leading dot and renamed once it is
-//! open, so that nobody takes it for abandoned.
+//! A fifodir is a directory, for a service `event/`. Who listens makes a FIFO in it named
+//! `ftrig1:`, a TAI64N stamp, a colon and six random characters, and reads; who notifies writes one
+//! byte for each event to every FIFO with such a name, and removes those that nobody reads. The
+//! FIFO is made under a name with a leading dot and renamed once it is open, so that nobody takes
+//! it for abandoned.
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, RandomState};
@@ -143,8 +144,8 @@ impl FifoDir {
 
     /// Removes the FIFOs that killed listeners left behind, and tells how many.
     ///
-    /// Those of other users stay where the directory's sticky bit protects them: the supervisor removes them with the
-    /// next event.
+    /// Those of other users stay where the directory's sticky bit protects them: the supervisor
+    /// removes them with the next event.
     ///
     /// # Errors
     /// [`FsError`]: the directory is not there or may not be listed.

@@ -8,9 +8,9 @@ use crate::error::NameError;
 
 /// The name of a service in a scandir: `[a-z0-9][a-z0-9_-]*`, at most 251 characters.
 ///
-/// s6 itself takes any file name that does not begin with a dot. This type takes less, so that a name can be a
-/// directory, a word of a command line and a part of a log line without quoting. 251 is what `s6-svscan` takes by
-/// default.
+/// s6 itself takes any file name that does not begin with a dot. This type takes less, so that a
+/// name can be a directory, a word of a command line and a part of a log line without quoting. 251
+/// is what `s6-svscan` takes by default.
 ///
 /// ```
 /// use s6_svc::ServiceName;

@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use crate::deadline::Deadline;
 
-/// Waits until one of them is readable, or has lost its other end; which of them are. All false: the deadline passed.
+/// Waits until one of them is readable, or has lost its other end; which of them are. All false:
+/// the deadline passed.
 pub(crate) fn poll(fds: &[BorrowedFd<'_>], deadline: Deadline) -> io::Result<Vec<bool>> {
     let mut fds: Vec<PollFd<'_>> = fds
         .iter()

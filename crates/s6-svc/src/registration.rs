@@ -24,7 +24,8 @@ const UNDO: Duration = Duration::from_secs(10);
 /// How long supervisors may take to go by themselves when a registration is undone.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long a slot that was there before may wait for a supervisor: they are restarted after a second.
+/// How long a slot that was there before may wait for a supervisor: they are restarted after a
+/// second.
 const FORGOTTEN: Duration = Duration::from_millis(1500);
 
 /// What a registration did.
@@ -37,15 +38,17 @@ pub enum Registered {
     Already,
 }
 
-/// Brings a service under supervision: makes its slot under a hidden name, seeds the supervise skeleton, publishes it by
-/// a rename, has `s6-svscan` scan, and waits until the service is supervised.
+/// Brings a service under supervision: makes its slot under a hidden name, seeds the supervise
+/// skeleton, publishes it by a rename, has `s6-svscan` scan, and waits until the service is
+/// supervised.
 ///
-/// The slot and everything in it belong to the owner, by default whoever registers, so that the owner controls the
-/// service even where `s6-svscan` runs as root; only root registers for others.
+/// The slot and everything in it belong to the owner, by default whoever registers, so that the
+/// owner controls the service even where `s6-svscan` runs as root; only root registers for others.
 ///
-/// If it fails, nothing is left. If the process is killed, no scan finds a half-made slot, and the same call made again
-/// succeeds. The call is idempotent: a slot with the same definition counts as registered, whatever its `down` file has
-/// become since. Who registers or unregisters the same name at the same time is waited for.
+/// If it fails, nothing is left. If the process is killed, no scan finds a half-made slot, and the
+/// same call made again succeeds. The call is idempotent: a slot with the same definition counts as
+/// registered, whatever its `down` file has become since. Who registers or unregisters the same
+/// name at the same time is waited for.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -106,14 +109,16 @@ impl<'a> Registration<'a> {
     /// Registers the service and waits until it is supervised.
     ///
     /// # Errors
-    /// [`RegistrationError::NotScanned`] where no `s6-svscan` runs, [`RegistrationError::Different`] where another
-    /// service has the name, [`RegistrationError::NotStarted`] where `s6-svscan` did not start its supervisor in time
-    /// (it may be at its limit), and those of the file system.
+    /// [`RegistrationError::NotScanned`] where no `s6-svscan` runs,
+    /// [`RegistrationError::Different`] where another service has the name,
+    /// [`RegistrationError::NotStarted`] where `s6-svscan` did not start its supervisor in time (it
+    /// may be at its limit), and those of the file system.
     pub fn execute(self) -> Result<Registered, RegistrationError> {
         self.run(true)
     }
 
-    /// Publishes the slot only: the next scan finds it. For scandirs that no `s6-svscan` runs on yet.
+    /// Publishes the slot only: the next scan finds it. For scandirs that no `s6-svscan` runs on
+    /// yet.
     ///
     /// # Errors
     /// As [`Registration::execute`], but for what is about `s6-svscan`.
@@ -313,7 +318,8 @@ pub(crate) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Removes what somebody left in the workshop who was killed; whether a slot was being removed there.
+    /// Removes what somebody left in the workshop who was killed; whether a slot was being removed
+    /// there.
     pub(crate) fn clear(
         &self,
         deadline: Deadline,

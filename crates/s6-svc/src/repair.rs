@@ -1,7 +1,8 @@
 //! Giving services that are already supervised to an unprivileged user.
 //!
-//! Where the supervisors run as root and have started, their `supervise/` and `event/` are root's. A boot hook repairs
-//! that once, after the fact; for new services, [`Registration`](crate::Registration) makes it right from the start.
+//! Where the supervisors run as root and have started, their `supervise/` and `event/` are root's.
+//! A boot hook repairs that once, after the fact; for new services,
+//! [`Registration`](crate::Registration) makes it right from the start.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -38,7 +39,8 @@ pub struct Fix {
     pub owner: Option<Identity>,
 }
 
-/// What to change so that `owner` controls the service: only what is wrong, and only what is what it should be.
+/// What to change so that `owner` controls the service: only what is wrong, and only what is what
+/// it should be.
 ///
 /// ```
 /// use s6_svc::repair::{Found, plan};
@@ -86,10 +88,12 @@ pub struct Repaired {
 impl Scandir {
     /// Gives the services that are there, and their loggers, to `owner`. s6's own are skipped.
     ///
-    /// A slot that is a symbolic link is followed only where the link is the caller's own, as s6-rc makes them.
+    /// A slot that is a symbolic link is followed only where the link is the caller's own, as s6-rc
+    /// makes them.
     ///
     /// # Errors
-    /// [`FsError`] where the scandir cannot be listed; a service that cannot be repaired is among the results.
+    /// [`FsError`] where the scandir cannot be listed; a service that cannot be repaired is among
+    /// the results.
     pub fn repair_services(&self, owner: Identity) -> Result<Vec<Repaired>, FsError> {
         let scandir = self.open()?;
         let entries = self
@@ -106,7 +110,8 @@ impl Scandir {
         Ok(entries.map(repair).collect())
     }
 
-    /// Lets `owner` control `s6-svscan`: its FIFO and its lock become the owner's, and its directory can be entered.
+    /// Lets `owner` control `s6-svscan`: its FIFO and its lock become the owner's, and its
+    /// directory can be entered.
     ///
     /// Whoever controls an `s6-svscan` that runs as root, and can write its scandir, is root.
     ///

@@ -139,8 +139,8 @@ impl Report {
 
     /// The text of a field at a time.
     ///
-    /// It is what `s6-svstat` prints. Where its versions differ, that is the last one's, but for a service that never
-    /// ran, which is told apart in all of them: its exit code is -1.
+    /// It is what `s6-svstat` prints. Where its versions differ, that is the last one's, but for a
+    /// service that never ran, which is told apart in all of them: its exit code is -1.
     #[must_use]
     pub fn field(&self, field: Field, now: Tai64n) -> String {
         let Self {

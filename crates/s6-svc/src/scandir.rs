@@ -18,8 +18,8 @@ use crate::supervisor::{self, Supervisor};
 /// The control directory of `s6-svscan`.
 const CONTROL_DIR: &str = ".s6-svscan";
 
-/// A directory that `s6-svscan` works in: each entry that is a directory and whose name does not begin with a dot is a
-/// service, and has a supervisor.
+/// A directory that `s6-svscan` works in: each entry that is a directory and whose name does not
+/// begin with a dot is a service, and has a supervisor.
 ///
 /// ```no_run
 /// use s6_svc::{Scandir, ServiceName};
@@ -37,7 +37,8 @@ pub struct Scandir {
 }
 
 impl Scandir {
-    /// Names a scan directory. A symbolic link in its place is followed: it is the caller's own word.
+    /// Names a scan directory. A symbolic link in its place is followed: it is the caller's own
+    /// word.
     ///
     /// # Errors
     /// [`PathError`]: the path is not absolute, or holds `..` or NUL.
@@ -60,7 +61,8 @@ impl Scandir {
     }
 
     fn slot(&self, name: &OsStr) -> AbsPath {
-        // A checked name or a directory entry never leads out of the directory, so the path stays as it must be.
+        // A checked name or a directory entry never leads out of the directory, so the path stays
+        // as it must be.
         self.path.joined(name)
     }
 
@@ -107,8 +109,8 @@ impl Scandir {
     /// Sends commands to `s6-svscan`, in order, with one write.
     ///
     /// # Errors
-    /// [`ControlError::NotSupervised`] where no `s6-svscan` listens, [`ControlError::Fs`] where its FIFO is none or
-    /// may not be written.
+    /// [`ControlError::NotSupervised`] where no `s6-svscan` listens, [`ControlError::Fs`] where its
+    /// FIFO is none or may not be written.
     pub fn control(&self, commands: &[ScandirCommand]) -> Result<(), ControlError> {
         let bytes: Vec<u8> = commands.iter().map(|command| command.byte()).collect();
         let not_supervised = || ControlError::NotSupervised {
@@ -193,7 +195,8 @@ impl Entry {
         self.is_link
     }
 
-    /// Its directory; a link in its place is refused unless [`ServiceDir::following_links`] allows it.
+    /// Its directory; a link in its place is refused unless [`ServiceDir::following_links`] allows
+    /// it.
     #[must_use]
     pub fn service(&self) -> &ServiceDir {
         &self.service

@@ -26,14 +26,16 @@ pub(crate) fn seed_dir(
 }
 
 impl ServiceDir {
-    /// Makes what is missing of the supervise skeleton, for `owner`, in the service and in its logger.
+    /// Makes what is missing of the supervise skeleton, for `owner`, in the service and in its
+    /// logger.
     ///
-    /// [`Registration`](crate::Registration) does this itself. It is for slots that others make, and only before their
-    /// supervisor starts: what exists is not touched.
+    /// [`Registration`](crate::Registration) does this itself. It is for slots that others make,
+    /// and only before their supervisor starts: what exists is not touched.
     ///
     /// # Errors
-    /// [`RegistrationError::Refused`] where something else stands in a place, or where only root could give the
-    /// skeleton to `owner`; [`RegistrationError::Fs`] where the file system does not allow it.
+    /// [`RegistrationError::Refused`] where something else stands in a place, or where only root
+    /// could give the skeleton to `owner`; [`RegistrationError::Fs`] where the file system does not
+    /// allow it.
     pub fn seed(&self, owner: Identity) -> Result<(), RegistrationError> {
         let steps = &mut Steps::default();
         let dir = self.open()?;

@@ -11,11 +11,11 @@ use crate::status::Status;
 use crate::supervisor::{self, Supervisor};
 use crate::tally::{Death, DeathTally};
 
-/// A directory that `s6-supervise` works in: `run`, `finish`, `down` and so on, and `supervise/` and `event/` of
-/// the supervisor's own.
+/// A directory that `s6-supervise` works in: `run`, `finish`, `down` and so on, and `supervise/`
+/// and `event/` of the supervisor's own.
 ///
-/// The directory does not have to exist: each operation opens it anew. No symbolic link is followed below it, and
-/// none in its place either, unless [`ServiceDir::following_links`] allows that.
+/// The directory does not have to exist: each operation opens it anew. No symbolic link is followed
+/// below it, and none in its place either, unless [`ServiceDir::following_links`] allows that.
 ///
 /// ```no_run
 /// use s6_svc::{Command, ServiceDir};
@@ -49,14 +49,16 @@ impl ServiceDir {
         }
     }
 
-    /// The same, where the directory itself may be a symbolic link, as `s6-svlink` and s6-rc make them in a scandir.
+    /// The same, where the directory itself may be a symbolic link, as `s6-svlink` and s6-rc make
+    /// them in a scandir.
     #[must_use]
     pub fn following_links(mut self) -> Self {
         self.follow = true;
         self
     }
 
-    /// The service that logs this one: `log/` below it. A logger has none itself: this is the same directory then.
+    /// The service that logs this one: `log/` below it. A logger has none itself: this is the same
+    /// directory then.
     #[must_use]
     pub fn log(&self) -> Self {
         Self {
@@ -85,11 +87,12 @@ impl ServiceDir {
     ///
     /// They are carried out after this returns: wait for their effect on its events.
     ///
-    /// The process must ignore SIGPIPE, as Rust programs do: the supervisor could end just before the write.
+    /// The process must ignore SIGPIPE, as Rust programs do: the supervisor could end just before
+    /// the write.
     ///
     /// # Errors
-    /// [`ControlError::NotSupervised`] where no supervisor listens, [`ControlError::Fs`] where the FIFO is missing
-    /// in a supervised directory, is no FIFO, or may not be written.
+    /// [`ControlError::NotSupervised`] where no supervisor listens, [`ControlError::Fs`] where the
+    /// FIFO is missing in a supervised directory, is no FIFO, or may not be written.
     pub fn control(&self, commands: &[Command]) -> Result<(), ControlError> {
         let bytes: Vec<u8> = commands.iter().map(|command| command.byte()).collect();
         let path = self.path();
@@ -122,8 +125,8 @@ impl ServiceDir {
     /// The state of the service, as `s6-svstat` tells it.
     ///
     /// # Errors
-    /// [`StatusError::NotSupervised`] where no supervisor runs, [`StatusError::Malformed`] where the file is not what
-    /// s6 writes, [`StatusError::Fs`] where it cannot be read.
+    /// [`StatusError::NotSupervised`] where no supervisor runs, [`StatusError::Malformed`] where
+    /// the file is not what s6 writes, [`StatusError::Fs`] where it cannot be read.
     pub fn status(&self) -> Result<Status, StatusError> {
         let not_supervised = || StatusError::NotSupervised { path: self.path() };
         let Some(control_dir) = self.control_dir()? else {
@@ -168,7 +171,8 @@ impl ServiceDir {
     /// Whether a supervisor runs on this directory, as `s6-svok` tells it.
     ///
     /// # Errors
-    /// [`FsError`]: neither the lock nor the FIFO of the supervisor may be opened, or they are something else.
+    /// [`FsError`]: neither the lock nor the FIFO of the supervisor may be opened, or they are
+    /// something else.
     pub fn is_supervised(&self) -> Result<bool, FsError> {
         self.supervisor().map(|supervisor| supervisor.is_some())
     }

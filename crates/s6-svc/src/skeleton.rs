@@ -1,9 +1,10 @@
-//! The supervise skeleton: what `s6-supervise` would make in a service directory, made before it, so that it belongs to
-//! whoever shall control the service.
+//! The supervise skeleton: what `s6-supervise` would make in a service directory, made before it,
+//! so that it belongs to whoever shall control the service.
 //!
-//! `s6-supervise` makes `supervise/` with mode 0700 and its FIFO with mode 0600, owned by its own user. Where that is
-//! root and an unprivileged user shall control the service, these must be there already: `s6-supervise` leaves what it
-//! finds as it is. Deciding what to make is a pure function, [`plan`].
+//! `s6-supervise` makes `supervise/` with mode 0700 and its FIFO with mode 0600, owned by its own
+//! user. Where that is root and an unprivileged user shall control the service, these must be there
+//! already: `s6-supervise` leaves what it finds as it is. Deciding what to make is a pure function,
+//! [`plan`].
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! A slot and its supervisors, held open over a rename: what registration and unregistration have in common.
+//! A slot and its supervisors, held open over a rename: what registration and unregistration have
+//! in common.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,7 +16,8 @@ use crate::step::{Action, Steps};
 use crate::supervisor;
 use crate::{dir, tree};
 
-/// A scan that meets a slot being renamed gives up, and s6-svscan tries again after seconds: ask it again before that.
+/// A scan that meets a slot being renamed gives up, and s6-svscan tries again after seconds: ask it
+/// again before that.
 const FIRST_NUDGE: Duration = Duration::from_millis(100);
 const LAST_NUDGE: Duration = Duration::from_secs(2);
 
@@ -251,7 +253,8 @@ impl Slot {
 
     /// Waits until the supervisors of a slot that no scan finds any more have gone.
     ///
-    /// The scanner ends them. Where there is none, or it takes longer than `patience`, they are told themselves.
+    /// The scanner ends them. Where there is none, or it takes longer than `patience`, they are
+    /// told themselves.
     pub(crate) fn wait_until_released(
         &self,
         scanner: &Scanner,

@@ -1,8 +1,8 @@
-//! The workshop of a slot: `.NAME.s6` in the scandir, where a slot is made before it is published and where it goes
-//! before it is removed. s6-svscan passes over names that begin with a dot.
+//! The workshop of a slot: `.NAME.s6` in the scandir, where a slot is made before it is published
+//! and where it goes before it is removed. s6-svscan passes over names that begin with a dot.
 //!
-//! Who works on a slot holds the workshop's `flock`, which the kernel releases with the process. So a workshop that can
-//! be locked belongs to nobody, and what is in it is a leftover.
+//! Who works on a slot holds the workshop's `flock`, which the kernel releases with the process. So
+//! a workshop that can be locked belongs to nobody, and what is in it is a leftover.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,7 +30,8 @@ pub(crate) const MAKING: &str = "slot";
 /// The slot that is being removed.
 pub(crate) const LEAVING: &str = "gone";
 
-/// The kernel tells that a file is closed just before it lets go of its lock: look again after this long at most.
+/// The kernel tells that a file is closed just before it lets go of its lock: look again after this
+/// long at most.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]

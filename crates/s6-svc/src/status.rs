@@ -1,8 +1,8 @@
 //! The state of a service, as `s6-supervise` writes it in `supervise/status`.
 //!
-//! The file is 35 bytes in s6 up to 2.12 and from 2.14 on, and 43 in 2.13, big-endian: the TAI64N stamp of the last
-//! change (12), that of the last readiness (12), the process id (8), in the longer form the process group (8), the
-//! low 16 bits of what `waitpid` gave (2), flags (1).
+//! The file is 35 bytes in s6 up to 2.12 and from 2.14 on, and 43 in 2.13, big-endian: the TAI64N
+//! stamp of the last change (12), that of the last readiness (12), the process id (8), in the
+//! longer form the process group (8), the low 16 bits of what `waitpid` gave (2), flags (1).
 
 use std::fmt;
 
@@ -201,7 +201,8 @@ impl Status {
     pub fn phase(&self) -> Phase {
         let RawStatus { pid, ready, .. } = self.raw;
         if pid == 0 {
-            // Before 2.14 nothing marks a service that never ran but that both stamps are the supervisor's own start.
+            // Before 2.14 nothing marks a service that never ran but that both stamps are the
+            // supervisor's own start.
             let untouched = self.raw.wait_status == 0 && self.raw.stamp == self.raw.ready_stamp;
             if self.raw.paused || untouched {
                 Phase::NeverStarted
@@ -260,7 +261,8 @@ impl Status {
 
     /// The process group of what runs.
     ///
-    /// s6 starts a service in a group of its own, so where the file does not say, it is the process id of `run`.
+    /// s6 starts a service in a group of its own, so where the file does not say, it is the process
+    /// id of `run`.
     #[must_use]
     pub fn process_group(&self) -> Option<u32> {
         match self.raw.process_group {
@@ -372,7 +374,8 @@ mod tests {
         #[test]
         fn any_bytes_are_refused_or_decode_to_a_state_without_contradiction(mut bytes in bytes(), tame: bool) {
             if tame && bytes.len() >= SHORT {
-                // Most random bytes are refused for their stamps: clear what is refused, to reach the rest.
+                // Most random bytes are refused for their stamps: clear what is refused, to reach
+                // the rest.
                 for index in [8, 20, 24, 25, 26, 27, 28] {
                     bytes[index] = 0;
                 }

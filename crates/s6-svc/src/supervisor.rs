@@ -12,15 +12,16 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Its process id; `None` where it is in a pid namespace that the caller does not see, or where its lock file may
-    /// not be read and its FIFO told that it is there.
+    /// Its process id; `None` where it is in a pid namespace that the caller does not see, or where
+    /// its lock file may not be read and its FIFO told that it is there.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
 }
 
-/// Who holds `lock` in a control directory; where that may not be read, whether somebody reads `control`.
+/// Who holds `lock` in a control directory; where that may not be read, whether somebody reads
+/// `control`.
 pub(crate) fn of(control_dir: &Dir) -> Result<Option<Supervisor>, FsError> {
     let lock = match control_dir.open_regular("lock") {
         Ok(lock) => lock,

@@ -20,13 +20,14 @@ pub struct Swept {
 }
 
 impl Scandir {
-    /// Removes what interrupted registrations and unregistrations left. What is in progress is left alone.
+    /// Removes what interrupted registrations and unregistrations left. What is in progress is left
+    /// alone.
     ///
     /// Nothing that s6 would supervise is touched: a slot that was published stays.
     ///
     /// # Errors
-    /// [`RegistrationError::Fs`] where the scandir cannot be listed; a leftover that cannot be removed is among the
-    /// results.
+    /// [`RegistrationError::Fs`] where the scandir cannot be listed; a leftover that cannot be
+    /// removed is among the results.
     pub fn sweep(&self, deadline: Deadline) -> Result<Vec<Swept>, RegistrationError> {
         let scandir = self.open()?;
         let scanner = Scanner::find(&scandir)?;

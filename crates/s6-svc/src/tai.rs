@@ -1,9 +1,9 @@
 //! TAI64N: the time stamps of s6.
 //!
-//! A TAI64N label is 12 bytes, big-endian: 8 bytes of seconds (2^62 is the first second of 1970 TAI) and 4 bytes of
-//! nanoseconds. In text it is `@` and 24 lower-case hexadecimal digits. The format is D. J. Bernstein's
-//! (<https://cr.yp.to/libtai/tai64.html>); the leap seconds between UTC and TAI are those of skalibs, which s6 uses
-//! when it reads the system clock.
+//! A TAI64N label is 12 bytes, big-endian: 8 bytes of seconds (2^62 is the first second of 1970
+//! TAI) and 4 bytes of nanoseconds. In text it is `@` and 24 lower-case hexadecimal digits. The
+//! format is D. J. Bernstein's (<https://cr.yp.to/libtai/tai64.html>); the leap seconds between UTC
+//! and TAI are those of skalibs, which s6 uses when it reads the system clock.
 
 use std::fmt;
 use std::str::FromStr;
@@ -50,7 +50,8 @@ const LEAPS: [u64; 27] = [
 
 /// A point in time, as s6 writes it.
 ///
-/// Ordered by time. [`Tai64n::from`] takes a [`SystemTime`], [`Tai64n::to_system_time`] gives it back.
+/// Ordered by time. [`Tai64n::from`] takes a [`SystemTime`], [`Tai64n::to_system_time`] gives it
+/// back.
 ///
 /// ```
 /// use s6_svc::Tai64n;
@@ -126,7 +127,8 @@ impl Tai64n {
         Duration::new(secs, nanos)
     }
 
-    /// The same moment on the system's clock; `None` before 1970 and where the clock's type cannot hold it.
+    /// The same moment on the system's clock; `None` before 1970 and where the clock's type cannot
+    /// hold it.
     ///
     /// A leap second itself is the second that follows it, as on a Unix clock.
     #[must_use]

@@ -1,7 +1,7 @@
 //! The deaths of a service, as `s6-supervise` writes them in `supervise/death_tally`.
 //!
-//! The file is a sequence of 14-byte records, oldest first: a TAI64N stamp (12), the exit code (1), the signal (1). A
-//! death by signal has 128 plus the signal as its exit code.
+//! The file is a sequence of 14-byte records, oldest first: a TAI64N stamp (12), the exit code (1),
+//! the signal (1). A death by signal has 128 plus the signal as its exit code.
 
 use crate::error::DecodeError;
 use crate::status::Exit;
@@ -48,7 +48,8 @@ impl Death {
 
 /// The recent deaths of a service, oldest first.
 ///
-/// `s6-supervise` keeps as many as `max-death-tally` says: 100 by default, at most 4096. It forgets them when it starts.
+/// `s6-supervise` keeps as many as `max-death-tally` says: 100 by default, at most 4096. It forgets
+/// them when it starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeathTally {
     deaths: Vec<Death>,
@@ -61,7 +62,8 @@ impl DeathTally {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// [`DecodeError::TallyLength`] where a record is cut, [`DecodeError::Nanoseconds`] where a stamp is none.
+    /// [`DecodeError::TallyLength`] where a record is cut, [`DecodeError::Nanoseconds`] where a
+    /// stamp is none.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (records, rest) = bytes.as_chunks::<{ Death::SIZE }>();
         if !rest.is_empty() {

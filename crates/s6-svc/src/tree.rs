@@ -39,7 +39,8 @@ pub(crate) fn make_dir(
     Ok(Dir::from_fd(fd, path))
 }
 
-/// Sets mode, then owner: a directory keeps its set-group-id bit, and no capability is needed but the one to give away.
+/// Sets mode, then owner: a directory keeps its set-group-id bit, and no capability is needed but
+/// the one to give away.
 fn dress(
     fd: &OwnedFd,
     path: &Path,
@@ -162,7 +163,8 @@ pub(crate) fn observe(service: &Dir) -> Result<Tree, FsError> {
     Ok(tree)
 }
 
-/// Makes one thing of the skeleton: under another name first, so that it is there with its owner or not at all.
+/// Makes one thing of the skeleton: under another name first, so that it is there with its owner or
+/// not at all.
 pub(crate) fn make_place(service: &Dir, make: Make, steps: &mut Steps<'_>) -> Result<(), FsError> {
     let (parent, name) = match make.place.path().split_once('/') {
         Some((parent, name)) => (Some(service.below(parent, Links::Refuse)?), name),

@@ -28,11 +28,11 @@ pub enum Unregistered {
     Absent,
 }
 
-/// Takes a service out of supervision: brings it down, takes its slot out of the scan by a rename, has `s6-svscan` end
-/// the supervisors, waits until they have let go of the slot, and removes it.
+/// Takes a service out of supervision: brings it down, takes its slot out of the scan by a rename,
+/// has `s6-svscan` end the supervisors, waits until they have let go of the slot, and removes it.
 ///
-/// A service that does not stop within the grace time is killed. The call is idempotent. If the process is killed, the
-/// same call made again, or [`Scandir::sweep`], completes it.
+/// A service that does not stop within the grace time is killed. The call is idempotent. If the
+/// process is killed, the same call made again, or [`Scandir::sweep`], completes it.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -90,8 +90,9 @@ impl<'a> Unregistration<'a> {
     /// Unregisters the service and waits until nothing of it is left.
     ///
     /// # Errors
-    /// Those of permissions before anything was changed: [`FsError::Denied`](crate::FsError::Denied) names the FIFO or
-    /// the directory and its owner. [`RegistrationError::StillUp`] where the service does not even die when killed, and
+    /// Those of permissions before anything was changed:
+    /// [`FsError::Denied`](crate::FsError::Denied) names the FIFO or the directory and its owner.
+    /// [`RegistrationError::StillUp`] where the service does not even die when killed, and
     /// [`RegistrationError::Lingers`] where a supervisor does not go in time.
     pub fn execute(mut self) -> Result<Unregistered, RegistrationError> {
         let scandir = self.scandir.open()?;
@@ -137,7 +138,8 @@ impl<'a> Unregistration<'a> {
             }
         }
         may_change(scene.scandir, slot_name)?;
-        // Opened here, held over the rename: whoever may not control the service learns it before anything happened.
+        // Opened here, held over the rename: whoever may not control the service learns it before
+        // anything happened.
         let slot = Slot::find(scene.scandir, slot_name)?;
         self.stop()?;
         tree::rename_new(

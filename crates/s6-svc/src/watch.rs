@@ -1,7 +1,9 @@
-//! Waiting for services, without polling and without missing what happens between a look and the wait.
+//! Waiting for services, without polling and without missing what happens between a look and the
+//! wait.
 //!
-//! A watch listens first and looks second: what happens in between is in its FIFO. From then on it follows the events
-//! in the order in which the supervisor wrote them, so that a service which goes up and down again at once has been up.
+//! A watch listens first and looks second: what happens in between is in its FIFO. From then on it
+//! follows the events in the order in which the supervisor wrote them, so that a service which goes
+//! up and down again at once has been up.
 
 use std::fmt;
 use std::io;
@@ -221,8 +223,8 @@ impl Watch {
     /// Listens to services, then looks at each.
     ///
     /// # Errors
-    /// [`WaitError::Fs`] where one may not be listened to, [`WaitError::Status`] where its state cannot be read; that
-    /// it is not supervised is [`StatusError::NotSupervised`] in there.
+    /// [`WaitError::Fs`] where one may not be listened to, [`WaitError::Status`] where its state
+    /// cannot be read; that it is not supervised is [`StatusError::NotSupervised`] in there.
     pub fn new(services: impl IntoIterator<Item = ServiceDir>) -> Result<Self, WaitError> {
         let watched = services
             .into_iter()
@@ -239,7 +241,8 @@ impl Watch {
     /// A service that was lost counts as there, so that the others are still waited for.
     ///
     /// # Errors
-    /// [`WaitError::Lost`] names those that were lost, [`WaitError::TimedOut`] those that were not there in time.
+    /// [`WaitError::Lost`] names those that were lost, [`WaitError::TimedOut`] those that were not
+    /// there in time.
     pub fn wait_all(&mut self, goal: Goal, deadline: Deadline) -> Result<(), WaitError> {
         let mut pending = self.count(goal, Outcome::Pending);
         while pending > 0 {
@@ -257,7 +260,8 @@ impl Watch {
     /// Waits until one of them is in a state; tells which.
     ///
     /// # Errors
-    /// [`WaitError::Lost`] where one was lost before any was there, [`WaitError::TimedOut`] where none was in time.
+    /// [`WaitError::Lost`] where one was lost before any was there, [`WaitError::TimedOut`] where
+    /// none was in time.
     pub fn wait_any(&mut self, goal: Goal, deadline: Deadline) -> Result<usize, WaitError> {
         loop {
             let reached = |watched: &Watched| watched.track.outcome(goal) == Outcome::Reached;
@@ -382,8 +386,8 @@ impl ServiceDir {
     /// ```
     ///
     /// # Errors
-    /// As [`Watch::new`], [`ServiceDir::control`] and [`Watch::wait_all`]; that nobody supervises the service is
-    /// always [`ControlError::NotSupervised`](crate::ControlError::NotSupervised).
+    /// As [`Watch::new`], [`ServiceDir::control`] and [`Watch::wait_all`]; that nobody supervises
+    /// the service is always [`ControlError::NotSupervised`](crate::ControlError::NotSupervised).
     pub fn control_and_wait(
         &self,
         commands: &[crate::Command],

@@ -1,4 +1,5 @@
-//! What others may put in a slot: nothing is followed, nothing blocks, and each case is an error of its own kind.
+//! What others may put in a slot: nothing is followed, nothing blocks, and each case is an error of
+//! its own kind.
 #![expect(
     clippy::unwrap_used,
     reason = "a fixture that cannot be made ends the test"

@@ -13,6 +13,7 @@ mod hooks;
 mod ids;
 mod image;
 mod restart;
+mod s6_svc;
 mod start;
 mod stop;
 mod tree;

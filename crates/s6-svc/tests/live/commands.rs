@@ -1,4 +1,5 @@
-//! Each command sent by this library to one service and by `s6-svc` to its twin has the same effect on both.
+//! Each command sent by this library to one service and by `s6-svc` to its twin has the same effect
+//! on both.
 
 use std::collections::BTreeSet;
 use std::fs;

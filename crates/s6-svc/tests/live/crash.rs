@@ -8,7 +8,8 @@ use s6_svc::{Deadline, Registration, ScandirCommand};
 use crate::child::Call;
 use crate::support::{HERMES, Tree, name, sleeper};
 
-/// Has the scanner scan, and waits until it has: a service that was not there before is supervised then.
+/// Has the scanner scan, and waits until it has: a service that was not there before is supervised
+/// then.
 fn scan(tree: &Tree, round: usize) {
     tree.scandir.control(&[ScandirCommand::Rescan]).unwrap();
     let sentinel = format!("sentinel-{round}");

@@ -1,4 +1,5 @@
-//! The same question asked of this library and of `s6-svstat`, at random moments of a service's life.
+//! The same question asked of this library and of `s6-svstat`, at random moments of a service's
+//! life.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Files as this version of s6 writes them, with what it says of them. With `TALARIA_GOLDEN` naming a directory, they
-//! are kept there, for the tests that run everywhere.
+//! Files as this version of s6 writes them, with what it says of them. With `TALARIA_GOLDEN` naming
+//! a directory, they are kept there, for the tests that run everywhere.
 
 use std::fs;
 use std::path::PathBuf;

@@ -18,7 +18,8 @@ while read -r what how; do
   esac
 done"#;
 
-/// Does what the file `mode` says: `fast`, `slow` until a line comes through the FIFO `release`, or `fail`.
+/// Does what the file `mode` says: `fast`, `slow` until a line comes through the FIFO `release`, or
+/// `fail`.
 const FINISH: &str = r"#!/bin/sh
 read -r mode <mode
 case $mode in

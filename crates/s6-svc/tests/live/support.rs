@@ -132,7 +132,8 @@ impl Tree {
         names
     }
 
-    /// The process ids of the supervisors whose working directory is below this scandir, removed slots included.
+    /// The process ids of the supervisors whose working directory is below this scandir, removed
+    /// slots included.
     pub(crate) fn supervisors(&self) -> Vec<u32> {
         let root = self.root.path();
         processes()

@@ -1,0 +1,173 @@
+//! The crate `s6-svc` against real versions of s6: its tests with the feature `live`, carried into
+//! containers as one static program. They start their own `s6-svscan`, as root and as `hermes`.
+//!
+//! Trixie's s6 (2.13) is in the image under test and is asked in every run; bookworm's (2.11) and
+//! forky's (2.15) are bootstrapped and asked where `TALARIA_SOAK=1`, which also makes the long
+//! tests run in full.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "what cannot be built ends the test"
+)]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use docker_harness::engine::skip;
+use docker_harness::image;
+use docker_harness::tree::Tree;
+use docker_harness::{Failure, Lab, TestResult, on_image};
+use rstest::rstest;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+fn soak() -> bool {
+    std::env::var_os("TALARIA_SOAK").is_some_and(|value| value == "1")
+}
+
+fn cargo() -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    command
+}
+
+/// The static test program, built once.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let output = cargo()
+            .args([
+                "test",
+                "-p",
+                "s6-svc",
+                "--features",
+                "live",
+                "--test",
+                "live",
+                "--no-run",
+            ])
+            .args(["--target", TARGET, "--message-format", "json"])
+            .env("RUSTFLAGS", "-C target-feature=+crt-static")
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "s6-svc's live tests do not build");
+        let messages = output.stdout.split(|byte| *byte == b'\n');
+        let executable = messages
+            .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+            .filter(|message| message["target"]["name"] == "live")
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+        executable.expect("cargo tells where the program is")
+    })
+}
+
+/// Runs the tests whose names begin with `module` in a container.
+async fn run(lab: &Lab, module: &str) -> TestResult {
+    let program = std::fs::read(program())?;
+    let spec = lab
+        .container()
+        .files(Tree::new().file("/live", 0o755, program))
+        .entrypoint(["/live", module])
+        // s6's logs and the tests' scandirs; they run scripts there.
+        .tmpfs("/run", "rw,exec,mode=755")
+        .env("TALARIA_SOAK", if soak() { "1" } else { "0" });
+    let ended = lab.run(spec, Duration::from_mins(10)).await?;
+    let told = ended.output.out() + &ended.output.err();
+    if ended.code != 0 {
+        return Err(Failure::from(told));
+    }
+    assert!(
+        !told.contains("running 0 tests"),
+        "no test is called {module}: {told}"
+    );
+    Ok(())
+}
+
+#[rstest]
+#[case::lifecycle("lifecycle::")]
+#[case::unprivileged("unprivileged::")]
+#[case::crash("crash::")]
+#[case::differential("differential::")]
+#[case::commands("commands::")]
+#[case::waits("waits::")]
+#[case::golden("golden::")]
+#[case::storm("storm::")]
+#[case::scale("scale::")]
+fn s6_svc_holds_against_trixies_s6_as_root_and_hermes(#[case] module: &str) {
+    on_image(image::base, |_| None, async |lab| run(lab, module).await);
+}
+
+#[rstest]
+#[case::bookworm("bookworm", "2.11")]
+#[case::forky("forky", "2.15")]
+fn s6_svc_holds_against_other_versions_of_s6_as_root_and_hermes(
+    #[case] suite: &str,
+    #[case] version: &str,
+) {
+    if !soak() {
+        let why = format!("s6 {version} of {suite} is asked only where TALARIA_SOAK=1");
+        return skip("s6_svc_holds_against_other_versions_of_s6", &why);
+    }
+    on_image(
+        || Ok(bootstrap(suite)),
+        |_| None,
+        async |lab| {
+            for module in [
+                "lifecycle::",
+                "unprivileged::",
+                "crash::",
+                "differential::",
+                "commands::",
+                "waits::",
+                "golden::",
+                "storm::",
+                "scale::",
+            ] {
+                run(lab, module).await?;
+            }
+            Ok(())
+        },
+    );
+}
+
+/// An image of a Debian suite with its s6, made where it is missing.
+fn bootstrap(suite: &str) -> String {
+    let tag = format!("talaria-test-s6-{suite}:dev");
+    let there = Command::new("docker")
+        .args(["image", "inspect", &tag])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if there.expect("docker is there").success() {
+        return tag;
+    }
+    let rootfs = Command::new("mmdebstrap")
+        // A suite in development may not have been signed lately.
+        .args(["--variant=minbase", "--include=s6,execline", "--quiet"])
+        .args(["--aptopt=Acquire::Check-Valid-Until \"false\"", suite, "-"])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("mmdebstrap is installed");
+    assert!(rootfs.status.success(), "mmdebstrap {suite} failed");
+    let mut import = Command::new("docker")
+        .args(["import", "-", &tag])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("docker is there");
+    import
+        .stdin
+        .take()
+        .expect("it is piped")
+        .write_all(&rootfs.stdout)
+        .expect("docker reads");
+    assert!(
+        import.wait().expect("docker ends").success(),
+        "docker import {tag} failed"
+    );
+    tag
+}
