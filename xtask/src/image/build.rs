@@ -37,6 +37,9 @@ pub(crate) enum BuildError {
     /// The builder ended without an image.
     #[error("the engine built {0} and named no image")]
     NoImage(String),
+    /// The engine does not know it.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The log could not be written.
     #[error("cannot write the build's log")]
     Log(#[from] FileError),
@@ -70,7 +73,6 @@ pub(crate) async fn build(
 
     let mut log_file = fs::File::create(log).map_err(FileError::on(log))?;
     let mut lines: Vec<String> = Vec::new();
-    let mut id = None;
     let mut events = docker.build_image(options, None, Some(body_full(context)));
     while let Some(event) = events.next().await {
         let event = event.map_err(|error| BuildError::Failed {
@@ -79,9 +81,6 @@ pub(crate) async fn build(
             output: lines[lines.len().saturating_sub(TAIL)..].join("\n"),
             source: EngineError::on("build")(error),
         })?;
-        if let Some(image) = event.aux.and_then(|aux| aux.id) {
-            id = Some(image);
-        }
         for line in event
             .stream
             .unwrap_or_default()
@@ -96,7 +95,13 @@ pub(crate) async fn build(
             lines.push(line.to_owned());
         }
     }
-    let id = id.ok_or_else(|| BuildError::NoImage(plan.tag.clone()))?;
+    // The builder also names the image as it goes, but in a form that depends on which features of
+    // bollard the rest of the workspace turns on.
+    let asked = EngineError::on(format!("inspect {}", plan.tag));
+    let image = docker.inspect_image(&plan.tag).await.map_err(asked)?;
+    let id = image
+        .id
+        .ok_or_else(|| BuildError::NoImage(plan.tag.clone()))?;
     step.done(&id);
     Ok(id)
 }
