@@ -37,9 +37,9 @@ pub(crate) enum BuildError {
     /// The builder ended without an image.
     #[error("the engine built {0} and named no image")]
     NoImage(String),
-    /// What was built cannot be looked at.
+    /// The engine does not know it.
     #[error(transparent)]
-    Inspect(#[from] EngineError),
+    Engine(#[from] EngineError),
     /// The log could not be written.
     #[error("cannot write the build's log")]
     Log(#[from] FileError),
@@ -95,11 +95,10 @@ pub(crate) async fn build(
             lines.push(line.to_owned());
         }
     }
-    // The events name the image too, in a form that depends on which builders the client knows.
-    let image = docker
-        .inspect_image(&plan.tag)
-        .await
-        .map_err(EngineError::on("inspect the image"))?;
+    // The builder also names the image as it goes, but in a form that depends on which features of
+    // bollard the rest of the workspace turns on.
+    let asked = EngineError::on(format!("inspect {}", plan.tag));
+    let image = docker.inspect_image(&plan.tag).await.map_err(asked)?;
     let id = image
         .id
         .ok_or_else(|| BuildError::NoImage(plan.tag.clone()))?;
