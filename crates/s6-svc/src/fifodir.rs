@@ -20,6 +20,7 @@ use crate::dir::{Dir, Links};
 use crate::error::{FileKind, FsError, PathError};
 use crate::path::AbsPath;
 use crate::servicedir::ServiceDir;
+use crate::step::{Action, Steps};
 use crate::tai::Tai64n;
 
 const PREFIX: &[u8] = b"ftrig1:@";
@@ -119,22 +120,30 @@ impl FifoDir {
     /// # Errors
     /// [`FsError`]: the directory is not there, or no FIFO may be made in it.
     pub fn subscribe(&self) -> Result<Subscription, FsError> {
-        self.subscribe_at(&self.open()?)
+        self.subscribe_telling(&mut Steps::default())
+    }
+
+    pub(crate) fn subscribe_telling(&self, steps: &mut Steps<'_>) -> Result<Subscription, FsError> {
+        self.subscribe_at(&self.open()?, steps)
     }
 
     /// Begins to listen in the `event/` of a service directory that will be this one's.
-    pub(crate) fn subscribe_in(&self, service: &Dir) -> Result<Subscription, FsError> {
-        self.subscribe_at(&service.below("event", Links::Refuse)?)
+    pub(crate) fn subscribe_in(
+        &self,
+        service: &Dir,
+        steps: &mut Steps<'_>,
+    ) -> Result<Subscription, FsError> {
+        self.subscribe_at(&service.below("event", Links::Refuse)?, steps)
     }
 
-    fn subscribe_at(&self, dir: &Dir) -> Result<Subscription, FsError> {
+    fn subscribe_at(&self, dir: &Dir, steps: &mut Steps<'_>) -> Result<Subscription, FsError> {
         match clean(dir) {
             Ok(_) => {}
             // Members of the directory's group may listen without listing.
             Err(error) if error.is_denied() => {}
             Err(error) => return Err(error),
         }
-        let (fifo, name) = make_fifo(dir)?;
+        let (fifo, name) = make_fifo(dir, steps)?;
         Ok(Subscription {
             fifo,
             name,
@@ -201,17 +210,18 @@ impl Drop for Subscription {
     }
 }
 
-fn make_fifo(dir: &Dir) -> Result<(OwnedFd, OsString), FsError> {
+fn make_fifo(dir: &Dir, steps: &mut Steps<'_>) -> Result<(OwnedFd, OsString), FsError> {
     loop {
         let name = fresh_name();
         let staged = [b".", name.as_bytes()].concat();
         let staged = OsStr::from_bytes(&staged);
+        steps.before(Action::MakeFifo, dir.join(staged));
         match rustix::fs::mkfifoat(dir, staged, Mode::from_raw_mode(0o622)) {
             Ok(()) => {}
             Err(Errno::EXIST) => continue,
             Err(errno) => return Err(dir.fail("make a FIFO in", "", FileKind::Directory, errno)),
         }
-        return open_and_publish(dir, staged, &name)
+        return open_and_publish(dir, staged, &name, steps)
             .map(|fifo| (fifo, name))
             .inspect_err(|_| {
                 // The error that is already there says more; what stays is swept by its age.
@@ -220,7 +230,12 @@ fn make_fifo(dir: &Dir) -> Result<(OwnedFd, OsString), FsError> {
     }
 }
 
-fn open_and_publish(dir: &Dir, staged: &OsStr, name: &OsStr) -> Result<OwnedFd, FsError> {
+fn open_and_publish(
+    dir: &Dir,
+    staged: &OsStr,
+    name: &OsStr,
+    steps: &mut Steps<'_>,
+) -> Result<OwnedFd, FsError> {
     // Open for both, so that there is always a writer and the end of one is not the end of all.
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fail = |operation, errno| dir.fail(operation, staged, FileKind::Fifo, errno);
@@ -228,7 +243,9 @@ fn open_and_publish(dir: &Dir, staged: &OsStr, name: &OsStr) -> Result<OwnedFd, 
         .map_err(|errno| fail("open", errno))?;
     dir.expect(&fifo, staged, FileKind::Fifo)?;
     // The supervisor may be of another user, and the umask has had its say.
+    steps.before(Action::SetMode, dir.join(staged));
     rustix::fs::fchmod(&fifo, Mode::from_raw_mode(0o622)).map_err(|errno| fail("chmod", errno))?;
+    steps.before(Action::Rename, dir.join(name));
     rustix::fs::renameat(dir, staged, dir, name).map_err(|errno| fail("rename", errno))?;
     Ok(fifo)
 }

@@ -256,12 +256,12 @@ impl<'a> Registration<'a> {
     }
 
     /// Listens for the start of the supervisors.
-    fn listen(&self, slot: &Dir) -> Result<Vec<Subscription>, RegistrationError> {
+    fn listen(&mut self, slot: &Dir) -> Result<Vec<Subscription>, RegistrationError> {
         let service = self.scandir.service(self.name);
-        let mut starts = vec![FifoDir::of(&service).subscribe_in(slot)?];
+        let mut starts = vec![FifoDir::of(&service).subscribe_in(slot, &mut self.steps)?];
         if self.definition.has_log() {
             let log = slot.below("log", Links::Refuse)?;
-            starts.push(FifoDir::of(&service.log()).subscribe_in(&log)?);
+            starts.push(FifoDir::of(&service.log()).subscribe_in(&log, &mut self.steps)?);
         }
         Ok(starts)
     }

@@ -165,7 +165,7 @@ impl<'a> Unregistration<'a> {
     /// Brings the service down, by killing it if need be.
     fn stop(&mut self) -> Result<(), RegistrationError> {
         let service = self.scandir.service(self.name);
-        let mut watch = match Watch::new([service.clone()]) {
+        let mut watch = match Watch::telling([service.clone()], &mut self.steps) {
             Ok(watch) => watch,
             Err(WaitError::Status(StatusError::NotSupervised { .. })) => return Ok(()),
             // Made by a supervisor that has not come so far: it has started nothing yet.

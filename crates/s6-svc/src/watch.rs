@@ -16,6 +16,7 @@ use crate::error::{Loss, StatusError, WaitError};
 use crate::fifodir::{Event, FifoDir, Subscription};
 use crate::servicedir::ServiceDir;
 use crate::status::{Phase, Status};
+use crate::step::Steps;
 
 /// What to wait for. The letters are those of `s6-svwait`'s options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -167,8 +168,8 @@ struct Watched {
 }
 
 impl Watched {
-    fn begin(service: ServiceDir) -> Result<Self, WaitError> {
-        let subscription = FifoDir::of(&service).subscribe()?;
+    fn begin(service: ServiceDir, steps: &mut Steps<'_>) -> Result<Self, WaitError> {
+        let subscription = FifoDir::of(&service).subscribe_telling(steps)?;
         let track = Track::begin(&service.status()?);
         Ok(Self {
             service,
@@ -226,10 +227,15 @@ impl Watch {
     /// [`WaitError::Fs`] where one may not be listened to, [`WaitError::Status`] where its state
     /// cannot be read; that it is not supervised is [`StatusError::NotSupervised`] in there.
     pub fn new(services: impl IntoIterator<Item = ServiceDir>) -> Result<Self, WaitError> {
-        let watched = services
-            .into_iter()
-            .map(Watched::begin)
-            .collect::<Result<_, _>>()?;
+        Self::telling(services, &mut Steps::default())
+    }
+
+    pub(crate) fn telling(
+        services: impl IntoIterator<Item = ServiceDir>,
+        steps: &mut Steps<'_>,
+    ) -> Result<Self, WaitError> {
+        let begin = |service| Watched::begin(service, steps);
+        let watched = services.into_iter().map(begin).collect::<Result<_, _>>()?;
         Ok(Self {
             watched,
             readable: Vec::new(),

@@ -19,7 +19,7 @@ use std::time::Duration;
 use docker_harness::engine::skip;
 use docker_harness::image;
 use docker_harness::tree::Tree;
-use docker_harness::{Failure, Lab, TestResult, on_image};
+use docker_harness::{Failure, Lab, Level, TestResult, on_image, wait_for};
 use rstest::rstest;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -39,30 +39,36 @@ fn cargo() -> Command {
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let output = cargo()
-            .args([
-                "test",
-                "-p",
-                "s6-svc",
-                "--features",
-                "live",
-                "--test",
-                "live",
-                "--no-run",
-            ])
-            .args(["--target", TARGET, "--message-format", "json"])
-            .env("RUSTFLAGS", "-C target-feature=+crt-static")
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "s6-svc's live tests do not build");
-        let messages = output.stdout.split(|byte| *byte == b'\n');
-        let executable = messages
-            .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
-            .filter(|message| message["target"]["name"] == "live")
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
-        executable.expect("cargo tells where the program is")
+        let arguments = [
+            "test",
+            "-p",
+            "s6-svc",
+            "--features",
+            "live",
+            "--test",
+            "live",
+            "--no-run",
+        ];
+        build(&arguments, "live")
     })
+}
+
+/// Builds a static program and finds it.
+fn build(arguments: &[&str], name: &str) -> PathBuf {
+    let output = cargo()
+        .args(arguments)
+        .args(["--target", TARGET, "--message-format", "json"])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo {arguments:?} failed");
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    let executable = messages
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executable.expect("cargo tells where the program is")
 }
 
 /// Runs the tests whose names begin with `module` in a container.
@@ -99,6 +105,73 @@ async fn run(lab: &Lab, module: &str) -> TestResult {
 #[case::scale("scale::")]
 fn s6_svc_holds_against_trixies_s6_as_root_and_hermes(#[case] module: &str) {
     on_image(image::base, |_| None, async |lab| run(lab, module).await);
+}
+
+#[test]
+fn talaria_svc_serves_hermes_in_its_own_tree() {
+    on_image(
+        image::base,
+        |_| None,
+        async |lab| {
+            let program = std::fs::read(build(&["build", "-p", "talaria"], "talaria"))?;
+            let run = "echo >&3; exec sleep 100000";
+            let files = Tree::new()
+                .file("/talaria", 0o755, program)
+                .script("/svc-run", run);
+            let container = lab.container().files(files).command(["sleep", "infinity"]);
+            let container = lab.start(container).await?;
+            let ready = wait_for(
+                "the scandir is scanned",
+                Duration::from_secs(30),
+                async || {
+                    let list = container
+                        .exec(["/command/s6-svscanctl", "-z", "/run/service"])
+                        .await?;
+                    Ok::<_, Failure>(Level::when(list.code == 0, list.stderr))
+                },
+            );
+            ready.await?;
+            let said = async |words: &str| {
+                let command = ["/talaria", "svc"].into_iter().chain(words.split(' '));
+                let done = container.exec(command).await?;
+                Ok::<_, Failure>((done.code, done.stdout, done.stderr))
+            };
+            let register = "register web --run /svc-run --notification-fd 3";
+            assert_eq!(
+                (0, "web: registered\n".into(), String::new()),
+                said(register).await?
+            );
+            assert_eq!(
+                (0, "web: registered already\n".into(), String::new()),
+                said(register).await?
+            );
+            let silent = (0, String::new(), String::new());
+            assert_eq!(silent, said("wait ready web --timeout 20s").await?);
+            let restart = "control web restart --wait restarted-ready --timeout 20s";
+            assert_eq!(silent, said(restart).await?);
+            let (code, fields, _) = said("stat -o up,ready,wantedup web").await?;
+            assert_eq!((0, "true true true\n"), (code, fields.as_str()));
+            assert_eq!(
+                silent,
+                said("control web down --wait finished --timeout 20s").await?
+            );
+            let (code, fields, _) = said("stat -o up,signal web").await?;
+            assert_eq!((0, "false SIGTERM\n"), (code, fields.as_str()));
+            let (code, _, errors) = said("wait up web --timeout 50ms").await?;
+            assert_eq!(
+                (
+                    99,
+                    "talaria: timed out before being up; /run/service/web: down\n"
+                ),
+                (code, errors.as_str())
+            );
+            let gone = (0, "web: unregistered\n".into(), String::new());
+            assert_eq!(gone, said("unregister web").await?);
+            let (code, _, _) = said("stat web").await?;
+            assert_eq!(1, code);
+            Ok(())
+        },
+    );
 }
 
 #[rstest]

@@ -284,3 +284,23 @@ fn a_repair_follows_no_links_of_others_and_gives_no_second_names_away() {
     assert!(matches!(repaired[1].result, Err(FsError::Linked { .. })));
     assert_eq!(fs::metadata(&fifo).unwrap().uid(), 0);
 }
+
+#[test]
+fn root_does_not_work_in_a_workshop_of_hermess() {
+    let tree = Tree::start_shared();
+    let workshop = tree.path().join(".web.s6");
+    fs::create_dir(&workshop).unwrap();
+    chown(&workshop, Some(HERMES.uid), Some(HERMES.gid)).unwrap();
+    let victim = tempfile::tempdir_in("/run").unwrap();
+    fs::write(victim.path().join("file"), "").unwrap();
+    std::os::unix::fs::symlink(victim.path(), workshop.join("slot")).unwrap();
+    let web = name("web");
+    let result = Registration::new(&tree.scandir, &web, &definition()).execute();
+    let Err(RegistrationError::Foreign { path, owner }) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!((path, owner.uid), (workshop, HERMES.uid));
+    // Its owner may, and no link is followed.
+    succeeds("register", &tree, "web");
+    assert!(victim.path().join("file").exists());
+}
