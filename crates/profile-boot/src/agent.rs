@@ -41,6 +41,23 @@ pub struct Agent {
     pub credentials: Vec<String>,
     /// How its gateways are run; `None` for an agent that has none.
     pub gateway: Option<Gateway>,
+    /// How its dashboard is run; `None` for an agent that has none.
+    pub dashboard: Option<Dashboard>,
+}
+
+/// The command line of an agent's dashboard, program first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dashboard {
+    command: Vec<String>,
+}
+
+impl Dashboard {
+    /// The command line for a dashboard that listens here.
+    #[must_use]
+    pub fn command(&self, host: &str, port: &str) -> Vec<String> {
+        let filled = |word: &String| word.replace("{host}", host).replace("{port}", port);
+        self.command.iter().map(filled).collect()
+    }
 }
 
 /// The command lines of an agent's gateways, program first.
@@ -102,6 +119,13 @@ struct AgentFile {
     #[serde(default)]
     credentials: Vec<String>,
     gateway: Option<GatewayTable>,
+    dashboard: Option<DashboardTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DashboardTable {
+    command: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -137,6 +161,7 @@ impl Agent {
             message: error.message().lines().collect::<Vec<_>>().join(", "),
         })?;
         let gateway = file.gateway.map(Gateway::try_from).transpose()?;
+        let dashboard = file.dashboard.map(Dashboard::try_from).transpose()?;
         let program = absolute("program", &file.program)?;
         Ok(Self {
             name: file.name,
@@ -144,6 +169,7 @@ impl Agent {
             subcommands: file.subcommands,
             credentials: file.credentials,
             gateway,
+            dashboard,
         })
     }
 
@@ -175,6 +201,22 @@ impl TryFrom<GatewayTable> for Gateway {
         Ok(Self {
             default: table.default,
             profile: table.profile,
+        })
+    }
+}
+
+impl TryFrom<DashboardTable> for Dashboard {
+    type Error = AgentError;
+
+    fn try_from(table: DashboardTable) -> Result<Self, AgentError> {
+        let field = "dashboard.command";
+        let program = table
+            .command
+            .first()
+            .ok_or(AgentError::EmptyCommand { field })?;
+        absolute(field, program)?;
+        Ok(Self {
+            command: table.command,
         })
     }
 }
@@ -217,7 +259,7 @@ mod tests {
     )]
     #[case(
         "name = \"a\"\nprogram = \"/a\"\nsubcommand = []",
-        "line 3: unknown field `subcommand`, expected one of `name`, `program`, `subcommands`, `credentials`, `gateway`"
+        "line 3: unknown field `subcommand`, expected one of `name`, `program`, `subcommands`, `credentials`, `gateway`, `dashboard`"
     )]
     #[case(
         "name = \"a\"\nprogram = \"/a\"\n[gateway]\ndefault = []\nprofile = [\"/a\"]",

@@ -27,6 +27,16 @@ const LINKS: [(&str, &str); 3] = [
     ("log/run", "gateway-log"),
 ];
 
+/// The dashboard's slot.
+pub const DASHBOARD: &str = "dashboard";
+
+/// The links of the dashboard's slot.
+const DASHBOARD_LINKS: [(&str, &str); 3] = [
+    ("run", "dashboard-run"),
+    ("finish", "dashboard-finish"),
+    ("log/run", "dashboard-log"),
+];
+
 /// The name of a profile's slot in the scandir.
 #[must_use]
 pub fn name(profile: &ProfileName) -> String {
@@ -39,18 +49,34 @@ pub fn profile(slot: &str) -> Option<ProfileName> {
     slot.strip_prefix(PREFIX)?.parse().ok()
 }
 
-/// Where a slot is made before it gets its name: s6-svscan passes over names
-/// that begin with a dot.
-fn staging(scandir: &Path, profile: &ProfileName) -> PathBuf {
-    scandir.join(format!(".{}.tmp", name(profile)))
-}
-
 /// Puts a profile's slot into `scandir`, whole, by one rename.
 ///
 /// # Errors
 /// Where the scandir cannot be written, or a slot of that name is there.
 pub fn publish(scandir: &Path, profile: &ProfileName, want: Want) -> io::Result<()> {
-    let staging = staging(scandir, profile);
+    publish_links(scandir, &name(profile), LINKS, want)
+}
+
+/// Puts the dashboard's slot into `scandir`. One that is there stays as it is.
+///
+/// # Errors
+/// Where the scandir cannot be written.
+pub fn publish_dashboard(scandir: &Path, want: Want) -> io::Result<()> {
+    if scandir.join(DASHBOARD).symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    publish_links(scandir, DASHBOARD, DASHBOARD_LINKS, want)
+}
+
+/// Makes a slot under a name that s6-svscan passes over, since it begins with a
+/// dot, and gives it its own when it is whole.
+fn publish_links(
+    scandir: &Path,
+    name: &str,
+    links: [(&str, &str); 3],
+    want: Want,
+) -> io::Result<()> {
+    let staging = scandir.join(format!(".{name}.tmp"));
     if staging.symlink_metadata().is_ok() {
         fs::remove_dir_all(&staging)?;
     }
@@ -58,13 +84,13 @@ pub fn publish(scandir: &Path, profile: &ProfileName, want: Want) -> io::Result<
     fs::write(staging.join("type"), "longrun\n")?;
     fs::create_dir(staging.join("log"))?;
     fs::write(staging.join("log/type"), "longrun\n")?;
-    for (place, program) in LINKS {
+    for (place, program) in links {
         symlink(Path::new(PROGRAMS).join(program), staging.join(place))?;
     }
     if want == Want::Down {
         fs::write(staging.join("down"), "")?;
     }
-    fs::rename(&staging, scandir.join(name(profile)))
+    fs::rename(&staging, scandir.join(name))
 }
 
 /// Whether s6-supervise will leave the slot's service down when it starts.

@@ -11,6 +11,9 @@ use crate::error::BootError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Applet {
     AgentTree,
+    DashboardFinish,
+    DashboardLog,
+    DashboardRun,
     Entrypoint,
     GatewayFinish,
     GatewayLog,
@@ -67,6 +70,9 @@ impl Applet {
             "s6-svscanctl" => Self::Svscanctl,
             "svscan-finish" | "crash" => Self::SvscanFinish,
             "agent-tree" => Self::AgentTree,
+            "dashboard-run" => Self::DashboardRun,
+            "dashboard-finish" => Self::DashboardFinish,
+            "dashboard-log" => Self::DashboardLog,
             "gateway-run" => Self::GatewayRun,
             "gateway-finish" => Self::GatewayFinish,
             "gateway-log" => Self::GatewayLog,

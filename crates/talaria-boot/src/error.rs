@@ -53,6 +53,8 @@ pub(crate) enum BootError {
     NotAGatewaySlot { slot: String },
     #[error("{path}: the agent has no gateway: there is no [gateway] table", path = .path.display())]
     NoGateway { path: PathBuf },
+    #[error("{path}: the agent has no dashboard: there is no [dashboard] table", path = .path.display())]
+    NoDashboard { path: PathBuf },
     #[error("{path}: cannot {action}", path = .path.display())]
     File {
         action: &'static str,
@@ -135,7 +137,8 @@ impl BootError {
             | Self::S6RcServices { .. }
             | Self::UnusableId { .. }
             | Self::Remap { .. }
-            | Self::NoGateway { .. } => 78,
+            | Self::NoGateway { .. }
+            | Self::NoDashboard { .. } => 78,
             Self::NotWritable { .. } | Self::ReadOnly { .. } => 73,
             Self::NotFound { .. } | Self::NoAgent { .. } => 127,
             Self::Execute { .. } | Self::Drop { .. } => 126,

@@ -7,6 +7,7 @@
 mod agent_tree;
 mod applet;
 mod containment;
+mod dashboard;
 mod environment;
 mod error;
 mod exec;
@@ -48,6 +49,9 @@ fn dispatch(args: &[OsString]) -> Result<Infallible, BootError> {
     let (applet, args) = Applet::of(args)?;
     match applet {
         Applet::AgentTree => agent_tree::run(),
+        Applet::DashboardFinish => dashboard::finish::run(),
+        Applet::DashboardLog => dashboard::log::run(),
+        Applet::DashboardRun => dashboard::run::run(),
         Applet::Entrypoint => main_wrapper::entrypoint(args),
         Applet::GatewayFinish => gateway::finish::run(args),
         Applet::GatewayLog => gateway::log::run(args),

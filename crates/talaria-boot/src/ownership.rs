@@ -1,4 +1,5 @@
-//! After a remap: what the agent's user owned in its home becomes its own again.
+//! Who owns what is in the home: after a remap, what the image's user owned
+//! becomes the agent's; at every boot, what root left behind does.
 //!
 //! The home is the agent's, who may have put anything anywhere in it. So every
 //! step goes through a directory descriptor, no link is followed, and only
@@ -37,18 +38,39 @@ pub(crate) fn follow(home: &Path, identity: &Identity) -> Result<(), BootError> 
     if stat.st_uid == identity.uid.as_raw() {
         return Ok(());
     }
+    sweep(home, &top, &stat, identity, IMAGE_UID);
+    Ok(())
+}
+
+/// Gives the agent what root owns in `home`: what a `docker exec` as root made
+/// there would otherwise be out of the agent's reach.
+pub(crate) fn heal(home: &Path, identity: &Identity) -> Result<(), BootError> {
+    let failed = |error: Errno| BootError::file("open it", home)(error.into());
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let top = open(home, flags, Mode::empty()).map_err(failed)?;
+    let stat = fstat(&top).map_err(failed)?;
+    sweep(home, &top, &stat, identity, 0);
+    Ok(())
+}
+
+fn sweep(home: &Path, top: &OwnedFd, stat: &FileStat, identity: &Identity, from: u32) {
     let mut sweep = Sweep {
         identity,
+        from,
+        device: stat.st_dev,
         odd: 0,
         refused: 0,
     };
-    sweep.directory(&top, 0);
+    sweep.directory(top, 0);
     sweep.report(home);
-    Ok(())
 }
 
 struct Sweep<'a> {
     identity: &'a Identity,
+    /// Whose files are given away.
+    from: u32,
+    /// The file system of the home: what is mounted in it is somebody else's.
+    device: u64,
     /// What is neither a directory nor a regular file with one name.
     odd: usize,
     /// What could not be looked into or given away.
@@ -79,19 +101,22 @@ impl Sweep<'_> {
             self.refused += 1;
             return;
         };
+        if stat.st_dev != self.device {
+            return;
+        }
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
         if kind == SFlag::S_IFDIR && depth < DEEPEST {
             self.directory(&entry, depth + 1);
         }
         if kind == SFlag::S_IFDIR || (kind == SFlag::S_IFREG && stat.st_nlink == 1) {
             self.give(&entry, &stat);
-        } else if stat.st_uid == IMAGE_UID {
+        } else if stat.st_uid == self.from {
             self.odd += 1;
         }
     }
 
     fn give(&mut self, entry: &OwnedFd, stat: &FileStat) {
-        if stat.st_uid != IMAGE_UID {
+        if stat.st_uid != self.from {
             return;
         }
         let (uid, gid) = (Some(self.identity.uid), Some(self.identity.gid));
@@ -104,9 +129,10 @@ impl Sweep<'_> {
         let uid: Uid = self.identity.uid;
         if self.odd > 0 {
             report::warning(format_args!(
-                "{}: {} links and special files keep their owner, uid {IMAGE_UID}",
+                "{}: {} links and special files keep their owner, uid {}",
                 home.display(),
-                self.odd
+                self.odd,
+                self.from
             ));
         }
         if self.refused > 0 {

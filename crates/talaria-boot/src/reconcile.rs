@@ -6,11 +6,12 @@ use std::path::Path;
 use jiff::Timestamp;
 use profile_boot::reconcile::Observation;
 use profile_boot::{boot_log, reconcile, slot};
+use s6_svc::Want;
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
 use crate::init::state;
-use crate::{main_wrapper, paths, report, svscanctl, sys};
+use crate::{dashboard, main_wrapper, paths, report, svscanctl, sys, with_contenv};
 
 /// The hook: reconciles as the agent's user, leaves a line for each profile in
 /// the boot's log, and ends.
@@ -38,7 +39,12 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
 /// One pass over all profiles, as the agent's user. What fails for one profile
 /// is said, and the others go on.
 pub(crate) fn pass() -> Result<Observation, BootError> {
-    if main_wrapper::load_agent()?.gateway.is_none() {
+    let agent = main_wrapper::load_agent()?;
+    if agent.dashboard.is_some() && !state::is_dashboard_container() {
+        publish_dashboard();
+    }
+    // Gateways of one home run in one container: two would fight over their logs.
+    if agent.gateway.is_none() || state::is_dashboard_container() {
         return Ok(Observation {
             profiles: Vec::new(),
             skipped: Vec::new(),
@@ -74,6 +80,19 @@ pub(crate) fn pass() -> Result<Observation, BootError> {
         ));
     }
     Ok(observation)
+}
+
+/// A slot for the dashboard, up where the container's environment asks for it.
+fn publish_dashboard() {
+    let wanted = with_contenv::container().map(|environment| dashboard::is_wanted(&environment));
+    let want = if matches!(wanted, Ok(true)) {
+        Want::Up
+    } else {
+        Want::Down
+    };
+    if let Err(error) = slot::publish_dashboard(Path::new(paths::AGENT_SCANDIR), want) {
+        report::warning(format_args!("dashboard: cannot make its slot: {error}"));
+    }
 }
 
 /// Whether the container's command is to run the default gateway.

@@ -63,6 +63,11 @@ pub(crate) fn supervised_gateway(route: &Route, agent: &Agent) -> Option<Profile
     (gateway_run && !words.any(|word| word == "--no-supervise")).then_some(profile)
 }
 
+/// Whether the container is there for the dashboard alone.
+pub(crate) fn is_dashboard(route: &Route) -> bool {
+    matches!(route, Route::Agent(args) if args.first().is_some_and(|word| word == "dashboard"))
+}
+
 /// Drops what images before this one had in front of the arguments.
 fn strip_prefixes(args: &[OsString]) -> &[OsString] {
     match args.split_first() {

@@ -25,6 +25,9 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
         own_home(&home, &identity)?;
     }
     sys::as_agent(&identity, || fill_home(&home))?;
+    if identity.is_switch() {
+        heal_in_background(&home, &identity)?;
+    }
     std::process::exit(0);
 }
 
@@ -83,6 +86,18 @@ fn own_home(home: &Path, identity: &Identity) -> Result<(), BootError> {
         ));
     }
     Ok(())
+}
+
+/// Heals the deeper parts of the home while the boot goes on without waiting.
+fn heal_in_background(home: &Path, identity: &Identity) -> Result<(), BootError> {
+    sys::fork(|| match ownership::heal(home, identity) {
+        Ok(()) => 0,
+        Err(error) => {
+            report::error(&error);
+            error.exit_code()
+        }
+    })
+    .map(drop)
 }
 
 fn make_home(home: &Path) -> Result<(), BootError> {

@@ -11,7 +11,7 @@ use crate::report;
 const BAD_CONFIGURATION: i32 = 78;
 
 /// What tells s6-supervise not to start the service again.
-const PERMANENT_FAILURE: i32 = 125;
+pub(crate) const PERMANENT_FAILURE: i32 = 125;
 
 /// Ends with [`PERMANENT_FAILURE`] where another start would fail the same way.
 pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {

@@ -1,5 +1,6 @@
 //! The programs of a gateway's slot.
 
+mod backoff;
 pub(crate) mod finish;
 pub(crate) mod log;
 pub(crate) mod run;
@@ -8,6 +9,8 @@ use std::ffi::OsString;
 
 use profile_boot::profile::ProfileName;
 use profile_boot::slot;
+
+pub(crate) use run::die_with_supervisor;
 
 use crate::error::BootError;
 

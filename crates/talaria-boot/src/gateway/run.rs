@@ -7,11 +7,13 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use profile_boot::agent::AGENT_TOML;
-use profile_boot::{dotenv, environment, port};
+use profile_boot::{dotenv, environment, port, slot};
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
-use crate::{exec, main_wrapper, report, with_contenv};
+use crate::{exec, main_wrapper, paths, report, with_contenv};
+
+use super::backoff;
 
 /// Becomes the gateway of the profile whose slot this is.
 pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
@@ -39,6 +41,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     };
     let dotenv = dotenv::load(&profile.directory(&home).join(".env"));
     let environment = environment::of_gateway(&environment, &profile, &agent, port, &dotenv);
+    backoff::wait(&Path::new(paths::AGENT_SCANDIR).join(slot::name(&profile)))?;
     let words = gateway.command(&profile);
     let (program, args) = words.split_first().ok_or(BootError::NoArguments)?;
     // All of the environment is given: what is withheld must not come in from here.
@@ -56,7 +59,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
 
 /// Makes the gateway end with its s6-supervise. The next s6-supervise starts
 /// another one at once, and two gateways of one profile would both answer.
-fn die_with_supervisor() -> Result<(), BootError> {
+pub(crate) fn die_with_supervisor() -> Result<(), BootError> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(BootError::system("prctl"))?;
     let parent = nix::unistd::getppid();
     let comm = std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();

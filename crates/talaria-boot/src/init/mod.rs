@@ -56,8 +56,12 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     refuse_s6_rc_services()?;
     let main = MainProgram::of(args)?;
     run_directory::prepare(&identity)?;
-    if let MainProgram::Gateway(profile) = &main {
-        state::keep_supervised_gateway(profile, &identity)?;
+    match &main {
+        MainProgram::Gateway(profile) => state::keep_supervised_gateway(profile, &identity)?,
+        MainProgram::Routed(route, _) if routing::is_dashboard(route) => {
+            state::keep_dashboard_container()?;
+        }
+        _ => {}
     }
     if Pid::this().as_raw() != 1 {
         nix::sys::prctl::set_child_subreaper(true).map_err(BootError::system("prctl"))?;

@@ -23,6 +23,8 @@ const STAGE2_PID: &str = "/run/s6/init/pid";
 const EXIT_CODE: &str = "/run/s6/init/exitcode";
 /// The profile whose gateway is the container's command.
 const GATEWAY: &str = "/run/s6/init/gateway";
+/// There where the container's command is the dashboard.
+const DASHBOARD: &str = "/run/s6/init/dashboard";
 /// Where a gateway's finish program says that it failed for good.
 const GATEWAY_FAILED: &str = "/run/s6/init/gateway-failed";
 /// Where the agent's tree says that it stands.
@@ -67,6 +69,17 @@ pub(crate) fn keep_supervised_gateway(
     made.map_err(|error| BootError::file("make it", GATEWAY_FAILED)(error.into()))?;
     fs::set_permissions(GATEWAY_FAILED, Permissions::from_mode(0o620))
         .map_err(BootError::file("make it", GATEWAY_FAILED))
+}
+
+/// Notes that the container's command is the dashboard: gateways are another
+/// container's.
+pub(crate) fn keep_dashboard_container() -> Result<(), BootError> {
+    fs::write(DASHBOARD, "").map_err(BootError::file("write it", DASHBOARD))
+}
+
+/// Whether the container's command is the dashboard.
+pub(crate) fn is_dashboard_container() -> bool {
+    Path::new(DASHBOARD).exists()
 }
 
 /// The profile whose gateway is the container's command.
