@@ -4,8 +4,8 @@
 
 mod cli;
 mod exit;
+mod output;
 mod svc;
-mod table;
 
 use std::process::ExitCode;
 

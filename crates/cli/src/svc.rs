@@ -12,6 +12,7 @@ use s6_svc::{
 };
 
 use crate::cli::{Control, Register, Svc, SvcCommand, Unregister, Wait};
+use crate::output;
 use args::Span;
 pub(crate) use failure::Failure;
 
@@ -72,7 +73,7 @@ fn run_wait(scandir: &Scandir, wait: &Wait) -> Result {
     if wait.any {
         let index = watch.wait_any(goal, deadline).map_err(one)?;
         if let Some(service) = watch.services().nth(index) {
-            anstream::println!("{}", service.path().display());
+            output::line(service.path().display()).map_err(one)?;
         }
         Ok(())
     } else {
@@ -103,15 +104,15 @@ fn run_register(scandir: &Scandir, register: Register) -> Result {
     if let Some(args::Owner(owner)) = owner {
         call = call.owner(owner);
     }
-    match call
+    let registered = call
         .deadline(deadline(Some(timeout)))
         .execute()
-        .map_err(one)?
-    {
-        Registered::Already => anstream::println!("{name}: registered already"),
-        _ => anstream::println!("{name}: registered"),
-    }
-    Ok(())
+        .map_err(one)?;
+    let text = match registered {
+        Registered::Already => "registered already",
+        _ => "registered",
+    };
+    output::line(format_args!("{name}: {text}")).map_err(one)
 }
 
 fn define(register: Register) -> std::result::Result<Definition, s6_svc::DefinitionError> {
@@ -153,11 +154,15 @@ fn run_unregister(scandir: &Scandir, unregister: &Unregister) -> Result {
         let call = Unregistration::new(scandir, name)
             .grace(unregister.grace.0)
             .deadline(deadline(Some(unregister.timeout)));
-        match call.execute() {
-            Ok(Unregistered::Absent) => anstream::println!("{name}: was not there"),
-            Ok(_) => anstream::println!("{name}: unregistered"),
-            Err(error) => failures.push(error.into()),
-        }
+        let said = match call.execute() {
+            Ok(Unregistered::Absent) => output::line(format_args!("{name}: was not there")),
+            Ok(_) => output::line(format_args!("{name}: unregistered")),
+            Err(error) => {
+                failures.push(error.into());
+                continue;
+            }
+        };
+        failures.extend(said.err().map(Failure::from));
     }
     if failures.is_empty() {
         Ok(())

@@ -20,6 +20,7 @@ use crate::dir::{Dir, Links};
 use crate::error::{FileKind, FsError, PathError};
 use crate::path::AbsPath;
 use crate::servicedir::ServiceDir;
+use crate::skeleton::Identity;
 use crate::step::{Action, Steps};
 use crate::tai::Tai64n;
 
@@ -241,7 +242,13 @@ fn open_and_publish(
     let fail = |operation, errno| dir.fail(operation, staged, FileKind::Fifo, errno);
     let fifo = rustix::fs::openat(dir, staged, flags, Mode::empty())
         .map_err(|errno| fail("open", errno))?;
-    dir.expect(&fifo, staged, FileKind::Fifo)?;
+    let stat = dir.expect(&fifo, staged, FileKind::Fifo)?;
+    if stat.st_nlink > 1 || stat.st_uid != Identity::effective().uid {
+        // Whoever owns the directory has put another one in its place.
+        return Err(FsError::Linked {
+            path: dir.join(staged),
+        });
+    }
     // The supervisor may be of another user, and the umask has had its say.
     steps.before(Action::SetMode, dir.join(staged));
     rustix::fs::fchmod(&fifo, Mode::from_raw_mode(0o622)).map_err(|errno| fail("chmod", errno))?;

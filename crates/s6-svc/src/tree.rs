@@ -201,7 +201,9 @@ fn make_fifo(parent: &Dir, name: &str, make: Make, steps: &mut Steps<'_>) -> Res
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(parent, name, flags, Mode::empty())
         .map_err(|errno| parent.fail("open", name, FileKind::Fifo, errno))?;
-    parent.expect(&fd, name, FileKind::Fifo)?;
+    if parent.expect(&fd, name, FileKind::Fifo)?.st_nlink > 1 {
+        return Err(FsError::Linked { path });
+    }
     dress(&fd, &path, make.place.mode(), make.give_to, steps)
 }
 

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use rstest::{fixture, rstest};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use s6_svc::{
-    Command, ControlError, DecodeError, FileKind, FsError, PathError, Scandir, ScandirCommand,
-    ServiceDir, ServiceName, StatusError,
+    Command, ControlError, DecodeError, Definition, FileKind, FsError, PathError, Program,
+    Registration, RegistrationError, Scandir, ScandirCommand, ServiceDir, ServiceName, StatusError,
+    Unregistration,
 };
 use tempfile::TempDir;
 
@@ -290,4 +291,91 @@ fn a_scandir_lists_directories_and_links_and_nothing_else(slot: Slot) {
     assert_eq!(found, [("Linked Service", true), ("svc", false)]);
     assert!(entries[0].service_name().is_err());
     assert_eq!(entries[1].service_name(), ServiceName::new("svc"));
+}
+
+#[rstest]
+#[case::file("file")]
+#[case::fifo("fifo")]
+#[case::link("link")]
+#[case::dangling("dangling")]
+#[case::socket("socket")]
+fn a_registration_touches_nothing_that_stands_in_its_place(#[case] what: &str) {
+    let root = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = root.path().join("web");
+    let mut listener = None;
+    match what {
+        "file" => fs::write(&path, "").unwrap(),
+        "fifo" => mkfifoat(CWD, &path, Mode::from_raw_mode(0o600)).unwrap(),
+        "link" => symlink(elsewhere.path(), &path).unwrap(),
+        "dangling" => symlink("/nowhere", &path).unwrap(),
+        _ => listener = Some(UnixListener::bind(&path).unwrap()),
+    }
+    let scandir = Scandir::new(root.path()).unwrap();
+    let name = ServiceName::new("web").unwrap();
+    let definition = Definition::new(Program::Script("#!/bin/sh\n".to_owned()));
+    let is_named = |error: &RegistrationError| match error {
+        RegistrationError::Fs(FsError::Symlink { path: at }) => *at == path,
+        RegistrationError::Fs(FsError::WrongKind {
+            path: at, expected, ..
+        }) => *at == path && *expected == FileKind::Directory,
+        _ => false,
+    };
+    let result = Registration::new(&scandir, &name, &definition).publish();
+    assert!(
+        matches!(&result, Err(error) if is_named(error)),
+        "{result:?}"
+    );
+    let result = Unregistration::new(&scandir, &name).execute();
+    assert!(
+        matches!(&result, Err(error) if is_named(error)),
+        "{result:?}"
+    );
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    drop(listener);
+}
+
+#[test]
+fn a_slot_whose_files_are_links_or_fifos_is_another_service() {
+    let root = tempfile::tempdir().unwrap();
+    let scandir = Scandir::new(root.path()).unwrap();
+    let name = ServiceName::new("web").unwrap();
+    let run = Program::Script("#!/bin/sh\n".to_owned());
+    let definition = Definition::new(run).notification_fd(3).unwrap();
+    let publish = || Registration::new(&scandir, &name, &definition).publish();
+    publish().unwrap();
+    let file = root.path().join("web/notification-fd");
+    let different =
+        |result| matches!(result, Err(RegistrationError::Different { path }) if path == file);
+    fs::remove_file(&file).unwrap();
+    mkfifoat(CWD, &file, Mode::from_raw_mode(0o644)).unwrap();
+    assert!(different(publish()), "it neither blocks nor counts");
+    fs::remove_file(&file).unwrap();
+    let same = root.path().join("same");
+    fs::write(&same, "3\n").unwrap();
+    symlink(&same, &file).unwrap();
+    assert!(different(publish()));
+    fs::remove_file(&file).unwrap();
+    fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
+    assert!(different(publish()), "a huge file is not read whole");
+}
+
+#[test]
+fn a_slot_full_of_surprises_is_removed_and_nothing_else_is() {
+    let root = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("file"), "").unwrap();
+    let slot = root.path().join("web");
+    fs::create_dir_all(slot.join("a/b/c")).unwrap();
+    symlink(elsewhere.path(), slot.join("a/b/link")).unwrap();
+    symlink(elsewhere.path().join("file"), slot.join("run")).unwrap();
+    mkfifoat(CWD, slot.join("a/fifo"), Mode::from_raw_mode(0o600)).unwrap();
+    let _listener = UnixListener::bind(slot.join("socket")).unwrap();
+    let scandir = Scandir::new(root.path()).unwrap();
+    Unregistration::new(&scandir, &ServiceName::new("web").unwrap())
+        .execute()
+        .unwrap();
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    assert!(elsewhere.path().join("file").exists());
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::io::ErrorKind;
 
 use s6_svc::{
     ControlError, DefinitionError, FsError, PathError, RegistrationError, StatusError, WaitError,
@@ -76,6 +77,7 @@ impl Failure {
             FsError::Denied { .. } => {
                 Some("the service was registered by another user, or without a supervise skeleton")
             }
+            FsError::Missing { .. } => Some("--scandir names another scandir"),
             _ => None,
         }
     }
@@ -96,6 +98,10 @@ impl Failure {
     }
 
     pub(crate) fn print(&self) {
+        if matches!(self, Self::Print { source } if source.kind() == ErrorKind::BrokenPipe) {
+            // Whoever read has seen enough.
+            return;
+        }
         let mut text = self.to_string();
         let mut source = self.source();
         while let Some(error) = source {

@@ -3,6 +3,14 @@
 use s6_svc::{Exit, Phase, Report, Tai64n, Want};
 use serde::Serialize;
 
+use super::Failure;
+use crate::output;
+
+/// Prints services.
+pub(crate) fn print(services: &[Service]) -> Result<(), Failure> {
+    Ok(output::line(serde_json::to_string_pretty(services)?)?)
+}
+
 /// One service. What does not apply is null.
 #[derive(Debug, Serialize)]
 pub(crate) struct Service {

@@ -5,7 +5,7 @@ use s6_svc::{Report, Scandir, StatusError, Tai64n};
 use super::json::Service;
 use super::{Failure, Result, one};
 use crate::cli::List;
-use crate::table;
+use crate::output;
 
 pub(crate) fn run(scandir: &Scandir, list: &List) -> Result {
     let now = Tai64n::now();
@@ -31,11 +31,8 @@ pub(crate) fn run(scandir: &Scandir, list: &List) -> Result {
         rows.push(vec![name, state]);
     }
     if list.json {
-        match serde_json::to_string_pretty(&services) {
-            Ok(text) => anstream::println!("{text}"),
-            Err(error) => failures.push(error.into()),
-        }
-    } else if let Err(error) = table::print(&["SERVICE", "STATE"], &rows) {
+        failures.extend(super::json::print(&services).err());
+    } else if let Err(error) = output::rows(&["SERVICE", "STATE"], &rows) {
         failures.push(error.into());
     }
     if failures.is_empty() {

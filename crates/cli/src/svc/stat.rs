@@ -3,8 +3,9 @@
 use s6_svc::{Exit, Phase, Report, Scandir, Signal, Tai64n, Want};
 
 use super::json::Service;
-use super::{Failure, Result};
+use super::{Failure, Result, one};
 use crate::cli::Stat;
+use crate::output;
 
 pub(crate) fn run(scandir: &Scandir, stat: &Stat) -> Result {
     let now = Tai64n::now();
@@ -16,11 +17,12 @@ pub(crate) fn run(scandir: &Scandir, stat: &Stat) -> Result {
                 services.push(Service::supervised(text(&service), &report, now));
             }
             Ok(report) if stat.output.is_empty() => {
-                anstream::println!("{}: {}", text(&service), describe(&report, now));
+                let line = format!("{}: {}", text(&service), describe(&report, now));
+                output::line(line).map_err(one)?;
             }
             Ok(report) => {
                 let fields = stat.output.iter().map(|field| report.field(*field, now));
-                anstream::println!("{}", fields.collect::<Vec<_>>().join(" "));
+                output::line(fields.collect::<Vec<_>>().join(" ")).map_err(one)?;
             }
             Err(error) => {
                 if stat.json && matches!(error, s6_svc::StatusError::NotSupervised { .. }) {
@@ -31,10 +33,7 @@ pub(crate) fn run(scandir: &Scandir, stat: &Stat) -> Result {
         }
     }
     if stat.json {
-        match serde_json::to_string_pretty(&services) {
-            Ok(text) => anstream::println!("{text}"),
-            Err(error) => failures.push(error.into()),
-        }
+        failures.extend(super::json::print(&services).err());
     }
     if failures.is_empty() {
         Ok(())

@@ -1,11 +1,17 @@
-//! Rows for people and for programs: a table on a terminal, fields with tabs between them in a pipe.
+//! What is printed: a table on a terminal, fields with tabs between them in a pipe.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::Style;
 
+/// Prints a line.
+pub(crate) fn line(text: impl Display) -> io::Result<()> {
+    writeln!(anstream::stdout().lock(), "{text}")
+}
+
 /// Prints rows. The header is for people only.
-pub(crate) fn print(header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+pub(crate) fn rows(header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     if io::stdout().is_terminal() {
         let mut out = anstream::stdout().lock();
         out.write_all(aligned(header, rows).as_bytes())
