@@ -21,6 +21,7 @@ pub mod dotenv;
 pub mod environment;
 pub mod gateway_state;
 pub mod identity;
+pub mod lifecycle;
 pub mod port;
 pub mod profile;
 pub mod provision;
