@@ -20,6 +20,8 @@ pub mod boot_log;
 pub mod dotenv;
 pub mod environment;
 pub mod gateway_state;
+pub mod identity;
+pub mod lifecycle;
 pub mod port;
 pub mod profile;
 pub mod provision;

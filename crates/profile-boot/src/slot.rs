@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use s6_svc::{FsError, Scandir, Want};
+use s6_svc::{AbsPath, Definition, FsError, Scandir, ServiceName, Want};
 
 use crate::profile::ProfileName;
 
@@ -41,6 +41,36 @@ const DASHBOARD_LINKS: [(&str, &str); 3] = [
 #[must_use]
 pub fn name(profile: &ProfileName) -> String {
     format!("{PREFIX}{profile}")
+}
+
+/// The same as s6's kind of name.
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "a profile's name is of fewer characters, and shorter, than a service's may be"
+)]
+pub fn service_name(profile: &ProfileName) -> ServiceName {
+    ServiceName::new(name(profile)).expect("a gateway's slot has a service's name")
+}
+
+/// What [`publish`] makes, for a scandir that is scanned.
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "the path is a constant, and a logger has no logger itself"
+)]
+pub fn definition(want: Want) -> Definition {
+    let program = |name: &str| {
+        AbsPath::new(Path::new(PROGRAMS).join(name)).expect("the programs have an absolute path")
+    };
+    let gateway = Definition::new(program("gateway-run"))
+        .finish(program("gateway-finish"))
+        .log(Definition::new(program("gateway-log")))
+        .expect("a gateway has one logger");
+    match want {
+        Want::Up => gateway,
+        Want::Down => gateway.down(),
+    }
 }
 
 /// The profile that a slot of this name belongs to; `None` for other services.
@@ -238,6 +268,21 @@ mod tests {
         }
         assert!(is_down(scandir.path(), &coder()));
         assert_eq!(normalise(scandir.path()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_registered_slot_is_the_same_as_a_published_one() {
+        let scandir = tempfile::tempdir().unwrap();
+        publish(scandir.path(), &coder(), Want::Down).unwrap();
+        let registered = s6_svc::Registration::new(
+            &Scandir::new(scandir.path()).unwrap(),
+            &service_name(&coder()),
+            &definition(Want::Down),
+        )
+        .publish();
+        assert_eq!(registered.unwrap(), s6_svc::Registered::Already);
+        let longest: ProfileName = "a".repeat(ProfileName::MAX_LEN).parse().unwrap();
+        assert_eq!(service_name(&longest).as_str(), name(&longest));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use profile_boot::agent::{AGENT_TOML, AgentError};
+use profile_boot::identity::IdentityError;
 
 /// Why an applet could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +103,17 @@ impl Stage2Failure {
             Self::NoRun => 127,
             Self::NotExecutable | Self::WritableByAgent | Self::Unusable(_) => 126,
             Self::ReservedName => 78,
+        }
+    }
+}
+
+impl From<IdentityError> for BootError {
+    fn from(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Read { path, source } => Self::file("read it", path)(source),
+            IdentityError::NoUser { path } => Self::NoAgentUser { path },
+            IdentityError::Groups(source) => Self::system("getgroups")(source),
+            IdentityError::Drop { uid, gid, source } => Self::Drop { uid, gid, source },
         }
     }
 }

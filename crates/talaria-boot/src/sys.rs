@@ -32,7 +32,10 @@ pub(crate) fn as_agent(
         return act();
     }
     let child = fork(|| {
-        let done = identity.assume().and_then(|()| act());
+        let done = identity
+            .assume()
+            .map_err(BootError::from)
+            .and_then(|()| act());
         match done {
             Ok(()) => 0,
             Err(error) => {
