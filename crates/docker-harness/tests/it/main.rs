@@ -9,6 +9,7 @@ mod confined;
 mod env;
 mod fixtures;
 mod heal;
+mod home;
 mod hooks;
 mod ids;
 mod image;
