@@ -169,7 +169,15 @@ struct Watched {
 
 impl Watched {
     fn begin(service: ServiceDir, steps: &mut Steps<'_>) -> Result<Self, WaitError> {
-        let subscription = FifoDir::of(&service).subscribe_telling(steps)?;
+        let subscription = match FifoDir::of(&service).subscribe_telling(steps) {
+            Err(error) if error.is_missing() && !service.is_supervised()? => {
+                return Err(StatusError::NotSupervised {
+                    path: service.path(),
+                }
+                .into());
+            }
+            result => result?,
+        };
         let track = Track::begin(&service.status()?);
         Ok(Self {
             service,
