@@ -1,4 +1,4 @@
-//! `cargo xtask test` and `cargo xtask ci`.
+//! `cargo xtask test`, `cargo xtask soak` and `cargo xtask ci`.
 
 use std::env;
 use std::process::Command;
@@ -36,6 +36,22 @@ pub(crate) fn test(checkout: &Checkout, args: &[String]) -> Result<(), Error> {
         command.env("TALARIA_REQUIRE_ENGINE", "1");
     }
     step("cargo test --workspace", &mut command)
+}
+
+/// Runs the tests that shorten themselves in `test` at their full length: every version of s6,
+/// every minute of load, every kill.
+pub(crate) fn soak(checkout: &Checkout, args: &[String]) -> Result<(), Error> {
+    build_images(checkout)?;
+    let mut command = cargo(checkout);
+    command
+        .args(["test", "--package", "docker-harness"])
+        .args(args)
+        .env("TALARIA_SOAK", "1")
+        .env("TALARIA_REQUIRE_ENGINE", "1");
+    step(
+        "cargo test --package docker-harness, at full length",
+        &mut command,
+    )
 }
 
 /// Formatting, lints and documentation, then everything that `test` does.

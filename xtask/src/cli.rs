@@ -39,6 +39,12 @@ enum Command {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Run the long versions of the tests: other releases of s6, minutes of load, hundreds of kills
+    Soak {
+        /// For `cargo test`
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Measure Talaria beside what people use today
     Bench {
         /// How often each way of doing the work is timed
@@ -88,6 +94,7 @@ impl Cli {
             Command::Up => block_on(up::up(&checkout)),
             Command::Down { volume } => block_on(up::down(volume)),
             Command::Test { args } => checks::test(&checkout, &args),
+            Command::Soak { args } => checks::soak(&checkout, &args),
             Command::Bench { samples, format } => block_on(bench::run(&checkout, samples, format)),
             Command::Ci => checks::ci(&checkout),
             Command::Lock => block_on(lock::refresh(&checkout)),

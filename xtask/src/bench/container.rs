@@ -1,6 +1,6 @@
 //! Rows about a whole container: starting it and stopping it.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::BenchError;
@@ -10,6 +10,9 @@ use crate::process::{self, ProcessError};
 
 /// How long a container may take to be ready for its measurement.
 const READY: Duration = Duration::from_secs(30);
+
+/// How often what takes a second or more is timed.
+pub(crate) const FEW: usize = 5;
 
 /// Ten services in the agent's scandir, each up as soon as it is scanned.
 const TEN_SERVICES: &str = "for n in 0 1 2 3 4 5 6 7 8 9; do mkdir /run/service/idle-$n; \
@@ -39,23 +42,13 @@ pub(crate) fn run_true(image: &str, samples: usize) -> Result<Row, BenchError> {
 /// `docker stop` of a container with ten idle services, beside one with a single
 /// idle program under the engine's own init.
 pub(crate) fn stop_ten_services(image: &str, samples: usize) -> Result<Row, BenchError> {
-    let mut plain = || {
-        let container = start(&["--init", "--entrypoint", "sleep", image, "infinity"])?;
-        stop(&container)
-    };
+    let mut plain =
+        || Running::start(&["--init", "--entrypoint", "sleep", image, "infinity"])?.stop();
     let mut ours = || {
-        let container = start(&[image, "sleep", "infinity"])?;
-        docker(&[
-            "exec",
-            "--user",
-            "hermes",
-            &container,
-            "sh",
-            "-c",
-            TEN_SERVICES,
-        ])?;
-        wait_for(&container, ALL_UP, "ten services up")?;
-        stop(&container)
+        let container = Running::start(&[image, "sleep", "infinity"])?;
+        container.exec(TEN_SERVICES)?;
+        container.wait_for(ALL_UP, "ten services up")?;
+        container.stop()
     };
     Ok(Row {
         work: "docker stop",
@@ -70,44 +63,63 @@ pub(crate) fn stop_ten_services(image: &str, samples: usize) -> Result<Row, Benc
     })
 }
 
-fn start(args: &[&str]) -> Result<String, BenchError> {
-    let label = ["run", "--detach", "--rm", "--label", "org.talaria.bench=1"];
-    let id = process::output(Command::new("docker").args(label).args(args))?;
-    Ok(id.trim().to_owned())
+/// A container in the background, gone when this is.
+#[derive(Debug)]
+pub(crate) struct Running {
+    id: String,
 }
 
-fn stop(container: &str) -> Result<Duration, BenchError> {
-    timed(&["stop", container])
+impl Running {
+    /// `docker run --detach --rm` with these arguments.
+    pub(crate) fn start(args: &[&str]) -> Result<Self, BenchError> {
+        let label = ["run", "--detach", "--rm", "--label", "org.talaria.bench=1"];
+        let id = process::output(Command::new("docker").args(label).args(args))?;
+        Ok(Self {
+            id: id.trim().to_owned(),
+        })
+    }
+
+    /// What a script writes that the agent's user runs in it.
+    pub(crate) fn exec(&self, script: &str) -> Result<String, BenchError> {
+        let exec = ["exec", "--user", "hermes", &self.id, "sh", "-c", script];
+        Ok(process::output(Command::new("docker").args(exec))?)
+    }
+
+    /// Runs a check in it until it succeeds.
+    pub(crate) fn wait_for(&self, check: &str, what: &'static str) -> Result<(), BenchError> {
+        let deadline = Instant::now() + READY;
+        while Instant::now() < deadline {
+            match self.exec(check) {
+                Ok(_) => return Ok(()),
+                Err(BenchError::Process(ProcessError::Failed { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(BenchError::TimedOut {
+            what,
+            seconds: READY.as_secs(),
+        })
+    }
+
+    /// How long `docker stop` takes.
+    fn stop(self) -> Result<Duration, BenchError> {
+        timed(&["stop", &self.id])
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may be gone already, which is all that is wanted.
+        drop(process::output(
+            Command::new("docker").args(["rm", "--force", &self.id]),
+        ));
+    }
 }
 
 fn timed(args: &[&str]) -> Result<Duration, BenchError> {
-    time(|| docker(args))
-}
-
-fn docker(args: &[&str]) -> Result<(), BenchError> {
-    process::output(Command::new("docker").args(args))?;
-    Ok(())
-}
-
-/// Runs a check in the container, as the agent's user, until it succeeds.
-fn wait_for(container: &str, check: &str, what: &'static str) -> Result<(), BenchError> {
-    let deadline = Instant::now() + READY;
-    while Instant::now() < deadline {
-        let checked = Command::new("docker")
-            .args(["exec", "--user", "hermes", container, "sh", "-c", check])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .map_err(|source| ProcessError::Run {
-                program: "docker exec".to_owned(),
-                source,
-            })?;
-        if checked.success() {
-            return Ok(());
-        }
-    }
-    Err(BenchError::TimedOut {
-        what,
-        seconds: READY.as_secs(),
+    time(|| {
+        process::output(Command::new("docker").args(args))
+            .map(drop)
+            .map_err(BenchError::from)
     })
 }

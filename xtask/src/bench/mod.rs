@@ -7,6 +7,7 @@
 mod container;
 mod report;
 mod sample;
+mod services;
 
 use crate::engine::EngineError;
 use crate::image::{self, ImageError, Init, Request, Target};
@@ -66,9 +67,10 @@ pub(crate) async fn run(
 ) -> Result<(), BenchError> {
     image::build(checkout, &Request::plain(Target::Base), None).await?;
     let image = image::tag("base", &Init::Debian);
-    let rows: [(&str, Measure); 2] = [
+    let rows: [(&str, Measure); 3] = [
         ("docker run --rm", container::run_true),
         ("docker stop", container::stop_ten_services),
+        ("status of 1000 services", services::status_of_thousand),
     ];
     let mut measured = Vec::new();
     for (name, measure) in rows {

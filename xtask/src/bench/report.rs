@@ -33,18 +33,22 @@ pub(crate) struct Row {
 pub(crate) enum Goal {
     /// This many milliseconds more than the first way, at most.
     AtMostMore(f64),
+    /// This many milliseconds, at most.
+    AtMost(f64),
 }
 
 impl Goal {
     fn text(self) -> String {
         match self {
             Self::AtMostMore(milliseconds) => format!("+ {milliseconds:.0} ms"),
+            Self::AtMost(milliseconds) => format!("{milliseconds:.0} ms"),
         }
     }
 
     fn is_met(self, baseline: f64, median: f64) -> bool {
         match self {
             Self::AtMostMore(milliseconds) => median <= baseline + milliseconds,
+            Self::AtMost(milliseconds) => median <= milliseconds,
         }
     }
 }
