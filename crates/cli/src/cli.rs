@@ -5,11 +5,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s6_svc::{Field, Goal};
 
+use crate::boot::Boot;
+use crate::gateway::args::Gateway;
+use crate::health::Health;
+use crate::profile::Profile;
+use crate::status::Overview;
 use crate::svc::args::{Owner, Span, Target, Variable};
 
 /// The command line of Talaria, the container stack for AI agents.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, after_help = CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -17,8 +22,23 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Status(Overview),
+    Gateway(Gateway),
+    Profile(Profile),
+    Health(Health),
+    Boot(Boot),
     Svc(Svc),
 }
+
+/// The exit codes of everything but `svc`, which has s6's own.
+pub(crate) const CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed
+  2    wrong usage
+  3    there is no such profile, or no log of it
+  4    not permitted
+  124  timed out";
 
 const EXIT_CODES: &str = "\
 Exit codes:

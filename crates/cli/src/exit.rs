@@ -1,4 +1,4 @@
-//! Exit codes: those of s6's own programs.
+//! Exit codes: those of s6's own programs for `svc`, and the usual ones for the rest.
 
 use std::process::ExitCode;
 
@@ -35,5 +35,71 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         exit.code().into()
+    }
+}
+
+/// How everything but `svc` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was done.
+    Done,
+    /// It was not.
+    Failed,
+    /// The arguments are not what they should be.
+    Usage,
+    /// What was named is not there.
+    NotFound,
+    /// The system did not allow it.
+    NotPermitted,
+    /// It did not happen in time.
+    TimedOut,
+    /// What was run ended with this code.
+    Own(u8),
+}
+
+impl Outcome {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::NotPermitted => 4,
+            Self::TimedOut => 124,
+            Self::Own(code) => code,
+        }
+    }
+
+    /// How a program ends in which each of these happened: as all of them, where they agree.
+    pub(crate) fn of_all(outcomes: impl IntoIterator<Item = Self>) -> Self {
+        let mut outcomes = outcomes.into_iter();
+        let first = outcomes.next().unwrap_or(Self::Done);
+        if outcomes.all(|outcome| outcome == first) {
+            first
+        } else {
+            Self::Failed
+        }
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        outcome.code().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::Outcome::{self, Done, Failed, NotFound};
+
+    #[rstest]
+    #[case(&[], Done)]
+    #[case(&[NotFound], NotFound)]
+    #[case(&[NotFound, NotFound], NotFound)]
+    #[case(&[NotFound, Failed], Failed)]
+    fn several_ends_are_one(#[case] outcomes: &[Outcome], #[case] expected: Outcome) {
+        assert_eq!(Outcome::of_all(outcomes.iter().copied()), expected);
     }
 }

@@ -12,9 +12,18 @@ pub(crate) fn line(text: impl Display) -> io::Result<()> {
 
 /// Prints rows. The header is for people only.
 pub(crate) fn rows(header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    styled_rows(header, rows, |_| Style::new())
+}
+
+/// Prints rows, each cell for people in the style that its text has.
+pub(crate) fn styled_rows(
+    header: &[&str],
+    rows: &[Vec<String>],
+    style: impl Fn(&str) -> Style,
+) -> io::Result<()> {
     if io::stdout().is_terminal() {
         let mut out = anstream::stdout().lock();
-        out.write_all(aligned(header, rows).as_bytes())
+        out.write_all(aligned(header, rows, style).as_bytes())
     } else {
         let mut out = io::stdout().lock();
         rows.iter()
@@ -22,7 +31,7 @@ pub(crate) fn rows(header: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     }
 }
 
-fn aligned(header: &[&str], rows: &[Vec<String>]) -> String {
+fn aligned(header: &[&str], rows: &[Vec<String>], style: impl Fn(&str) -> Style) -> String {
     let width = |column: usize| {
         let cells = rows
             .iter()
@@ -34,18 +43,22 @@ fn aligned(header: &[&str], rows: &[Vec<String>]) -> String {
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |cells: Vec<&str>| {
-        let padded = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
     let bold = Style::new().bold();
-    let mut text = format!("{bold}{}{bold:#}\n", line(header.to_vec()));
+    let line = |cells: Vec<&str>, style: &dyn Fn(&str) -> Style| {
+        let last = cells.len().saturating_sub(1);
+        let styled = cells.iter().zip(&widths).enumerate();
+        let cells = styled.map(|(column, (cell, width))| {
+            let style = style(cell);
+            // What follows the last cell is nobody's.
+            let width = width - cell.chars().count();
+            let padding = if column == last { 0 } else { width };
+            format!("{style}{cell}{style:#}{:padding$}", "")
+        });
+        cells.collect::<Vec<_>>().join("  ") + "\n"
+    };
+    let mut text = line(header.to_vec(), &|_| bold);
     for row in rows {
-        text.push_str(&line(row.iter().map(String::as_str).collect()));
-        text.push('\n');
+        text.push_str(&line(row.iter().map(String::as_str).collect(), &style));
     }
     text
 }
@@ -60,7 +73,9 @@ mod tests {
             vec!["a".to_owned(), "up".to_owned()],
             vec!["gateway".to_owned(), "down".to_owned()],
         ];
-        let text = anstream::adapter::strip_str(&aligned(&["NAME", "STATE"], &rows)).to_string();
+        let text =
+            anstream::adapter::strip_str(&aligned(&["NAME", "STATE"], &rows, |_| Style::new()))
+                .to_string();
         assert_eq!(text, "NAME     STATE\na        up\ngateway  down\n");
     }
 }

@@ -104,7 +104,7 @@ impl Identity {
     /// Becomes the agent's user, for good.
     ///
     /// # Errors
-    /// [`IdentityError::Drop`] where the process lacks CAP_SETUID or CAP_SETGID.
+    /// [`IdentityError::Drop`] where the process lacks `CAP_SETUID` or `CAP_SETGID`.
     pub fn assume(&self) -> Result<(), IdentityError> {
         if !self.switch {
             return Ok(());

@@ -44,6 +44,9 @@ pub fn name(profile: &ProfileName) -> String {
 }
 
 /// The same as s6's kind of name.
+///
+/// # Panics
+/// Never: a profile's name is of fewer characters, and shorter, than a service's may be.
 #[must_use]
 #[expect(
     clippy::expect_used,
@@ -54,6 +57,9 @@ pub fn service_name(profile: &ProfileName) -> ServiceName {
 }
 
 /// What [`publish`] makes, for a scandir that is scanned.
+///
+/// # Panics
+/// Never: all that is in it is constant.
 #[must_use]
 #[expect(
     clippy::expect_used,

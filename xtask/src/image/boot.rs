@@ -1,7 +1,6 @@
-//! talaria-boot: the one program of ours in an image, linked statically.
+//! Our programs in an image, linked statically: talaria-boot, and talaria, the command line.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use super::context::FileError;
@@ -13,10 +12,10 @@ use crate::progress::Step;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BootError {
     /// Cargo failed.
-    #[error("cannot build talaria-boot")]
+    #[error("cannot build our programs")]
     Cargo(#[from] ProcessError),
-    /// The program cannot be read.
-    #[error("cannot read talaria-boot")]
+    /// A program cannot be read.
+    #[error("cannot read our programs")]
     File(#[from] FileError),
     /// `rustc -vV` did not name its host.
     #[error("rustc -vV names no host triple")]
@@ -34,32 +33,43 @@ fn rustflags(checkout: &Checkout, cargo_home: Option<String>) -> String {
     flags.join("\u{1f}")
 }
 
-/// Builds the program and reads it.
-pub(crate) fn build(checkout: &Checkout) -> Result<Vec<u8>, BootError> {
-    let step = Step::begin("talaria-boot");
+/// What goes into an image.
+pub(crate) struct Programs {
+    /// The init and everything beneath it.
+    pub(crate) boot: Vec<u8>,
+    /// The command line.
+    pub(crate) talaria: Vec<u8>,
+}
+
+/// Builds the programs and reads them.
+pub(crate) fn build(checkout: &Checkout) -> Result<Programs, BootError> {
+    let step = Step::begin("talaria-boot, talaria");
     let triple = host_triple()?;
     let target = checkout.target().join("boot");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(checkout.root());
-    cargo.args([
-        "build",
-        "--profile",
-        "boot",
-        "--package",
-        "talaria-boot",
-        "--target",
-        &triple,
-    ]);
+    cargo.args(["build", "--profile", "boot", "--target", &triple]);
+    cargo.args(["--package", "talaria-boot", "--package", "talaria"]);
     cargo.arg("--target-dir").arg(&target);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", rustflags(checkout, cargo_home()));
     cargo.env_remove("RUSTFLAGS");
     process::run(&mut cargo, &step)?;
 
-    let path: PathBuf = target.join(triple).join("boot/talaria-boot");
-    let program = fs::read(&path).map_err(FileError::on(&path))?;
-    let kib = program.len().div_ceil(1024);
-    step.done(format!("static, {kib} KiB"));
-    Ok(program)
+    let folder = target.join(triple).join("boot");
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read(&path).map_err(FileError::on(&path))
+    };
+    let programs = Programs {
+        boot: read("talaria-boot")?,
+        talaria: read("talaria")?,
+    };
+    step.done(format!(
+        "static, {} and {} KiB",
+        programs.boot.len().div_ceil(1024),
+        programs.talaria.len().div_ceil(1024)
+    ));
+    Ok(programs)
 }
 
 fn cargo_home() -> Option<String> {

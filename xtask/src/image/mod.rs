@@ -216,7 +216,7 @@ pub(crate) async fn build(
             tree
         }
     };
-    let program = boot::build(checkout)?;
+    let programs = boot::build(checkout)?;
     let base = base::provide(&docker, checkout, request.no_cache).await?;
     let wheels = if request.target.has_agent() {
         Some(wheels::load(&docker, checkout, &base).await?)
@@ -224,7 +224,7 @@ pub(crate) async fn build(
         None
     };
 
-    let context = assemble(checkout, &request.init, init, program, wheels)?;
+    let context = assemble(checkout, &request.init, init, programs, wheels)?;
     let folder = checkout.cache().join("context");
     context.write(&folder)?;
     for build in plan.builds() {
@@ -248,7 +248,7 @@ fn assemble(
     checkout: &Checkout,
     init: &Init,
     init_archives: Tree,
-    program: Vec<u8>,
+    programs: boot::Programs,
     wheels: Option<Tree>,
 ) -> Result<Tree, FileError> {
     let mut context = Tree::read(&checkout.image())?;
@@ -257,7 +257,8 @@ fn assemble(
     }
     context.graft("init", init_archives);
     let mut shared = links::shared();
-    shared.file("usr/libexec/talaria/talaria-boot", program, true);
+    shared.file("usr/libexec/talaria/talaria-boot", programs.boot, true);
+    shared.file("usr/local/bin/talaria", programs.talaria, true);
     context.graft("base", shared.clone());
     context.graft("hermes", shared);
     context.graft("hermes", links::hermes());

@@ -72,7 +72,7 @@ pub(crate) enum Act {
         /// The archives.
         archives: Vec<String>,
     },
-    /// Link talaria-boot.
+    /// Link talaria-boot and talaria.
     BuildBoot,
     /// See to a base image.
     ProvideBase {
@@ -185,7 +185,7 @@ impl fmt::Display for Act {
                     archives.join(", ")
                 )
             }
-            Self::BuildBoot => write!(f, "build talaria-boot, linked statically"),
+            Self::BuildBoot => write!(f, "build talaria-boot and talaria, linked statically"),
             Self::ProvideBase { pinned, otherwise } => {
                 write!(
                     f,
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn the_base_image_needs_no_wheels() {
         insta::assert_snapshot!(Plan::new(&Request::plain(Target::Base), &facts()), @r"
-        1. build talaria-boot, linked statically
+        1. build talaria-boot and talaria, linked statically
         2. see to the base image: debian:trixie-slim@sha256:00, or else talaria-debian:trixie made here
         3. write target/image/context
         4. build talaria-base:dev from stage base
@@ -249,7 +249,7 @@ mod tests {
         };
         insta::assert_snapshot!(Plan::new(&request, &facts()), @r"
         1. check s6-overlay's archives in dir: s6-overlay-noarch.tar.xz, s6-overlay-x86_64.tar.xz, s6-overlay-symlinks-noarch.tar.xz
-        2. build talaria-boot, linked statically
+        2. build talaria-boot and talaria, linked statically
         3. see to the base image: debian:trixie-slim@sha256:00, or else talaria-debian:trixie made here
         4. fetch 108 wheels by the hashes of image/hermes.lock
         5. write target/image/context

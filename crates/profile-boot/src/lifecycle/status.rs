@@ -17,7 +17,7 @@ const SIGTERM: u8 = 15;
 /// This many deaths …
 const MANY: usize = 5;
 /// … within this time are too many for chance.
-const LATELY: Duration = Duration::from_secs(60);
+const LATELY: Duration = Duration::from_mins(1);
 
 /// What a gateway does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
