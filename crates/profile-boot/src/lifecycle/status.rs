@@ -177,14 +177,16 @@ fn look(site: &Site, profile: ProfileName, now: Tai64n) -> Result<GatewayStatus,
         Err(StatusError::Fs(error)) if error.is_missing() => return Ok(unsupervised),
         Err(source) => return Err(LifecycleError::Status { profile, source }),
     };
-    let tally = match service.death_tally() {
-        Ok(tally) => tally,
-        // It may have gone meanwhile, or may not have come to write so far.
-        Err(StatusError::NotSupervised { .. }) => DeathTally::default(),
-        Err(StatusError::Fs(error)) if error.is_missing() => DeathTally::default(),
-        Err(source) => return Err(LifecycleError::Status { profile, source }),
-    };
     let ran = status.phase() != Phase::NeverStarted;
+    let tally = match ran.then(|| service.death_tally()) {
+        // What never ran has not died, and need not be asked.
+        None => DeathTally::default(),
+        Some(Ok(tally)) => tally,
+        // It may have gone meanwhile, or may not have come to write so far.
+        Some(Err(StatusError::NotSupervised { .. })) => DeathTally::default(),
+        Some(Err(StatusError::Fs(error))) if error.is_missing() => DeathTally::default(),
+        Some(Err(source)) => return Err(LifecycleError::Status { profile, source }),
+    };
     let waits = matches!(status.phase(), Phase::Down | Phase::Finishing { .. });
     Ok(GatewayStatus {
         state: state(&status, &tally, &unsupervised.record, now),
