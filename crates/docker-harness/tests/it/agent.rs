@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docker_harness::{Container, Failure, Identity, Lab, Level, Size, on_hermes, wait_for};
 
-use crate::common::{slot, wait_down};
+use crate::common::{slot, talaria, wait_down};
 
 /// An interpreter with a hundred imports takes its time on two busy cores.
 const PATIENT: Duration = Duration::from_mins(2);
@@ -123,6 +123,61 @@ fn a_gateway_that_ran_runs_again_after_a_restart() {
                 .get(pid)
                 .map(docker_harness::Process::uid)
         );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_profile_of_its_own_is_controlled_by_ours() {
+    on_hermes(async |lab| {
+        let container = running(lab).await?;
+        hermes(&container, &["profile", "create", "coder"]).await?;
+        let started = talaria(&container, &["gateway", "start", "-p", "coder", "--wait"]).await?;
+        assert_eq!(0, started.code, "{}", started.stderr);
+        wait_running(&container, 0).await?;
+        let told = hermes(&container, &["-p", "coder", "gateway", "status"]).await?;
+        assert!(told.contains("s6"), "{told}");
+        hermes(&container, &["-p", "coder", "gateway", "stop"]).await?;
+        wait_down(&container, "gateway-coder").await?;
+        let row = talaria(&container, &["gateway", "status", "-p", "coder"]).await?;
+        assert!(
+            row.stdout.contains("\nDesired:   stopped\n"),
+            "{}",
+            row.stdout
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_profile_of_ours_is_controlled_by_its_own_command_line() {
+    on_hermes(async |lab| {
+        let container = running(lab).await?;
+        let created = talaria(&container, &["profile", "create", "coder"]).await?;
+        assert_eq!(0, created.code, "{}", created.stderr);
+        let shown = hermes(&container, &["profile", "list"]).await?;
+        assert!(shown.contains("coder"), "{shown}");
+        hermes(&container, &["-p", "coder", "gateway", "start"]).await?;
+        let pid = wait_running(&container, 0).await?;
+        let row = talaria(&container, &["gateway", "status", "-p", "coder"]).await?;
+        let state = format!("\nState:     up (pid {pid})");
+        assert!(row.stdout.contains(&state), "{}", row.stdout);
+
+        // A stop that was announced ends it as if it had worked, and it says that it is stopped.
+        let stopped = talaria(&container, &["gateway", "stop", "-p", "coder", "--wait=60"]).await?;
+        assert_eq!(0, stopped.code, "{}", stopped.stderr);
+        let rows = talaria(&container, &["gateway", "list"]).await?.stdout;
+        let row = rows.lines().find(|row| row.starts_with("coder\t"));
+        let row: Vec<_> = row.ok_or("no row")?.split('\t').collect();
+        assert_eq!(("down", "0"), (row[1], row[6]), "{rows}");
+        container.restart(Duration::from_secs(20)).await?;
+        wait_down(&container, "gateway-coder").await?;
+
+        hermes(&container, &["profile", "delete", "coder", "--yes"]).await?;
+        let left = container
+            .shell("ls -d /run/service/gateway-coder /opt/data/profiles/coder 2> /dev/null")
+            .await?;
+        assert_eq!("", left.stdout);
         Ok(())
     });
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use docker_harness::engine::skip;
 use docker_harness::variant::Promise;
 use docker_harness::{
-    Container, Failure, Identity, Lab, Level, Process, Processes, Tree, wait_for,
+    Container, Executed, Failure, Identity, Lab, Level, Process, Processes, Tree, wait_for,
 };
 
 /// Longer than any wait that is not about time.
@@ -103,6 +103,12 @@ pub(crate) async fn slot(
         wanted_up: wanted_up == "true",
         pid: pid.parse().unwrap_or(0),
     }))
+}
+
+/// Runs `talaria WORDS…` as hermes.
+pub(crate) async fn talaria(container: &Container, words: &[&str]) -> Result<Executed, Failure> {
+    let command = ["talaria"].iter().chain(words).copied();
+    Ok(container.exec(command).await?)
 }
 
 /// Waits until a slot is up, and gives the pid of what it runs.

@@ -1,7 +1,9 @@
 //! What state gateways are in, from what s6 and the records say.
 
 use std::fmt;
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use s6_svc::{Death, DeathTally, Exit, Phase, Status, StatusError, Tai64n, Want};
@@ -14,6 +16,8 @@ use crate::profile::{self, ProfileName};
 /// A gateway's word for a configuration that it cannot work with: `EX_CONFIG`.
 const BAD_CONFIGURATION: Exit = Exit::Code(78);
 const SIGTERM: u8 = 15;
+/// To look at fewer profiles costs less than to start a thread.
+const WORTH_A_THREAD: usize = 64;
 /// This many deaths …
 const MANY: usize = 5;
 /// … within this time are too many for chance.
@@ -150,8 +154,39 @@ pub fn all(site: &Site) -> Result<Vec<Result<GatewayStatus, LifecycleError>>, Li
     let found = profile::discover(&site.home)
         .map_err(LifecycleError::file("list it", &site.home.join("profiles")))?;
     let now = Tai64n::now();
-    let looks = found.profiles.into_iter();
-    Ok(looks.map(|profile| look(site, profile, now)).collect())
+    let share = share(found.profiles.len());
+    let look_at = |profiles: &[ProfileName]| -> Vec<_> {
+        let looks = profiles.iter().cloned();
+        looks.map(|profile| look(site, profile, now)).collect()
+    };
+    // A look is little more than waiting for the kernel, some twenty times.
+    Ok(thread::scope(|scope| {
+        let mut shares = found.profiles.chunks(share);
+        let own = shares.next().unwrap_or_default();
+        let others: Vec<_> = shares
+            .map(|one| (one, spawn(scope, || look_at(one))))
+            .collect();
+        let mut looks = look_at(own);
+        for (one, thread) in others {
+            let theirs = thread.and_then(|thread| thread.join().ok());
+            looks.extend(theirs.unwrap_or_else(|| look_at(one)));
+        }
+        looks
+    }))
+}
+
+/// A thread, where the system has one for us.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Option<thread::ScopedJoinHandle<'scope, T>> {
+    thread::Builder::new().spawn_scoped(scope, work).ok()
+}
+
+/// How many of so many profiles one thread looks at.
+fn share(profiles: usize) -> usize {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    profiles.div_ceil(threads).max(WORTH_A_THREAD)
 }
 
 fn look(site: &Site, profile: ProfileName, now: Tai64n) -> Result<GatewayStatus, LifecycleError> {
