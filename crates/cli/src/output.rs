@@ -1,7 +1,7 @@
 //! What is printed: a table on a terminal, fields with tabs between them in a pipe.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use anstyle::Style;
 
@@ -25,9 +25,12 @@ pub(crate) fn styled_rows(
         let mut out = anstream::stdout().lock();
         out.write_all(aligned(header, rows, style).as_bytes())
     } else {
-        let mut out = io::stdout().lock();
-        rows.iter()
-            .try_for_each(|row| writeln!(out, "{}", row.join("\t")))
+        // The standard output writes every line by itself, and there may be thousands.
+        let mut out = BufWriter::new(io::stdout().lock());
+        for row in rows {
+            writeln!(out, "{}", row.join("\t"))?;
+        }
+        out.flush()
     }
 }
 

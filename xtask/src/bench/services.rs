@@ -19,7 +19,13 @@ const ALL_SUPERVISED: &str =
 
 /// The status of a thousand services, beside a process for each.
 pub(crate) fn status_of_thousand(image: &str, samples: usize) -> Result<Row, BenchError> {
-    let container = Running::start(&[image, "sleep", "infinity"])?;
+    let container = Running::start(&[
+        "--tmpfs",
+        "/run:rw,noexec,nosuid,size=64m",
+        image,
+        "sleep",
+        "infinity",
+    ])?;
     container.exec(THOUSAND)?;
     container.wait_for(ALL_SUPERVISED, "a thousand services supervised")?;
     let inside = |work: &str| -> Result<Duration, BenchError> {
