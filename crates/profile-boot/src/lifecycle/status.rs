@@ -214,11 +214,9 @@ fn look(site: &Site, profile: ProfileName, now: Tai64n) -> Result<GatewayStatus,
     };
     let ran = status.phase() != Phase::NeverStarted;
     let tally = match ran.then(|| service.death_tally()) {
-        // What never ran has not died, and need not be asked.
-        None => DeathTally::default(),
         Some(Ok(tally)) => tally,
-        // It may have gone meanwhile, or may not have come to write so far.
-        Some(Err(StatusError::NotSupervised { .. })) => DeathTally::default(),
+        // What never ran has not died, and need not be asked. What did may have gone meanwhile.
+        None | Some(Err(StatusError::NotSupervised { .. })) => DeathTally::default(),
         Some(Err(StatusError::Fs(error))) if error.is_missing() => DeathTally::default(),
         Some(Err(source)) => return Err(LifecycleError::Status { profile, source }),
     };
