@@ -14,6 +14,9 @@ use thiserror::Error;
 
 use crate::exit::Outcome;
 
+/// What a shell makes of a program that ends because nobody reads what it prints.
+const SIGPIPE: u8 = 128 + 13;
+
 /// What a command came to: everything that failed.
 pub(crate) type Result = std::result::Result<(), Vec<Failure>>;
 
@@ -81,6 +84,9 @@ impl Failure {
                 _ => 126,
             }),
             Self::File { source, .. } => io_outcome(source),
+            Self::Print { source } if source.kind() == io::ErrorKind::BrokenPipe => {
+                Outcome::Own(SIGPIPE)
+            }
             Self::Identity(_)
             | Self::Wait(_)
             | Self::Agent { .. }
@@ -128,6 +134,10 @@ impl Failure {
     }
 
     pub(crate) fn print(&self) {
+        if self.outcome() == Outcome::Own(SIGPIPE) {
+            // Whoever read has read enough.
+            return;
+        }
         let mut text = self.to_string();
         let mut source = self.source();
         while let Some(error) = source {

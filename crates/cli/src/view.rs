@@ -1,5 +1,7 @@
 //! Gateways for people and for programs.
 
+use std::io::{self, Write};
+
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use profile_boot::lifecycle::{self, GatewayStatus, Site, State};
@@ -74,8 +76,7 @@ fn word(want: Want) -> &'static str {
 /// Prints a value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)?;
-    anstream::println!("{text}");
-    Ok(())
+    Ok(writeln!(io::stdout().lock(), "{text}")?)
 }
 
 /// Looks at every gateway: those that can be looked at, and why the others cannot.

@@ -26,8 +26,8 @@ pub(crate) fn run(gateway: Gateway) -> Result {
     let site = gateway.place.enter().map_err(one)?;
     match gateway.command {
         GatewayCommand::Start(change) => start(&site, &change),
-        GatewayCommand::Stop(change) => each(&site, &change, stop),
-        GatewayCommand::Restart(change) => each(&site, &change, restart),
+        GatewayCommand::Stop(change) => each(&site, &change, stop, Repeat::Harmless),
+        GatewayCommand::Restart(change) => each(&site, &change, restart, Repeat::Never),
         GatewayCommand::Status(look) => status(&site, &look),
         GatewayCommand::List { json } => list(&site, json),
         GatewayCommand::Logs(logs) => logs::run(&site, &logs).map_err(one),
@@ -47,12 +47,13 @@ fn start(site: &Site, change: &Change) -> Result {
     if agent.gateway.is_none() {
         return Err(vec![Failure::NoGateway { agent: agent.name }]);
     }
-    each(site, change, |site, profile, wait| {
+    let start: Act = |site, profile, wait| {
         Ok(match lifecycle::start(site, profile, wait)? {
             Changed::Told => "started",
             Changed::Already => "runs already",
         })
-    })
+    };
+    each(site, change, start, Repeat::Harmless)
 }
 
 fn stop(
@@ -74,22 +75,43 @@ fn restart(
     lifecycle::restart(site, profile, wait).map(|()| "restarted")
 }
 
+/// Whether to do it a second time changes anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    Harmless,
+    Never,
+}
+
 /// Acts on each gateway that was named; one that fails does not stop the others.
-fn each(site: &Site, change: &Change, act: Act) -> Result {
+///
+/// Where they are waited for, all of them are told first where that can be, so that it takes as
+/// long as the slowest.
+fn each(site: &Site, change: &Change, act: Act, repeat: Repeat) -> Result {
     let (mut done, mut failures) = (Vec::new(), Vec::new());
-    for profile in named(site, &change.which)? {
-        match act(site, &profile, change.deadline()) {
-            Ok(said) => {
-                if !change.json {
-                    anstream::println!("gateway of profile {profile}: {said}");
-                }
-                done.push(profile);
-            }
+    let profiles = named(site, &change.which)?;
+    let deadline = change.deadline();
+    let tell_first = deadline.is_some() && profiles.len() > 1 && repeat == Repeat::Harmless;
+    for profile in profiles {
+        match act(site, &profile, deadline.filter(|_| !tell_first)) {
+            Ok(said) => done.push((profile, said)),
             Err(error) => failures.push(error.into()),
         }
     }
+    if tell_first {
+        done.retain(|(profile, _)| match act(site, profile, deadline) {
+            Ok(_) => true,
+            Err(error) => {
+                failures.push(error.into());
+                false
+            }
+        });
+    }
     if change.json {
         failures.extend(print_json(site, &done)?);
+    } else {
+        for (profile, said) in done {
+            anstream::println!("gateway of profile {profile}: {said}");
+        }
     }
     failure::all(failures)
 }
@@ -104,10 +126,10 @@ fn named(site: &Site, which: &Which) -> std::result::Result<Vec<ProfileName>, Ve
 
 fn print_json(
     site: &Site,
-    profiles: &[ProfileName],
+    profiles: &[(ProfileName, Said)],
 ) -> std::result::Result<Vec<Failure>, Vec<Failure>> {
     let (mut found, mut failures) = (Vec::new(), Vec::new());
-    for profile in profiles {
+    for (profile, _) in profiles {
         match lifecycle::status(site, profile) {
             Ok(status) => found.push(status),
             Err(error) => failures.push(error.into()),

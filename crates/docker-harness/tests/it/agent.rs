@@ -136,7 +136,7 @@ fn a_profile_of_its_own_is_controlled_by_ours() {
         assert_eq!(0, started.code, "{}", started.stderr);
         wait_running(&container, 0).await?;
         let told = hermes(&container, &["-p", "coder", "gateway", "status"]).await?;
-        assert!(told.contains("s6"), "{told}");
+        assert!(told.contains("Gateway is running"), "{told}");
         hermes(&container, &["-p", "coder", "gateway", "stop"]).await?;
         wait_down(&container, "gateway-coder").await?;
         let row = talaria(&container, &["gateway", "status", "-p", "coder"]).await?;

@@ -51,8 +51,12 @@ pub fn restart(
 ) -> Result<(), LifecycleError> {
     site.check(profile)?;
     record(site, profile, Want::Up)?;
-    let commands = [Command::Up, Command::Restart];
-    act(site, profile, &commands, Goal::Restarted, wait)
+    // One that is down would be started and at once ended by both.
+    let commands: &[Command] = match site.service(profile).status() {
+        Ok(status) if status.is_up() => &[Command::Up, Command::Restart],
+        _ => &[Command::Up],
+    };
+    act(site, profile, commands, Goal::Restarted, wait)
 }
 
 /// Stops a gateway, and has it stay stopped when the container starts again.

@@ -215,8 +215,7 @@ fn look(site: &Site, profile: ProfileName, now: Tai64n) -> Result<GatewayStatus,
     let ran = status.phase() != Phase::NeverStarted;
     let tally = match ran.then(|| service.death_tally()) {
         Some(Ok(tally)) => tally,
-        // What never ran has not died, and need not be asked; and what did may have gone
-        // meanwhile, or may not have come to write so far.
+        // What never ran has not died, and need not be asked. What did may have gone meanwhile.
         None | Some(Err(StatusError::NotSupervised { .. })) => DeathTally::default(),
         Some(Err(StatusError::Fs(error))) if error.is_missing() => DeathTally::default(),
         Some(Err(source)) => return Err(LifecycleError::Status { profile, source }),
