@@ -171,9 +171,10 @@ pub(crate) fn run(boot: &Boot) -> Result {
             for one in &seen.profiles {
                 warn_unreadable(one);
             }
-            let start_default = std::fs::read_to_string(SUPERVISED_GATEWAY)
-                .is_ok_and(|profile| profile == "default");
-            let plan = reconcile::plan(&seen.profiles, start_default);
+            let commanded = std::fs::read_to_string(SUPERVISED_GATEWAY)
+                .ok()
+                .and_then(|name| name.parse().ok());
+            let plan = reconcile::plan(&seen.profiles, commanded.as_ref());
             (plan.iter().map(Json::of_reconcile).collect(), dry)
         }
     };

@@ -67,6 +67,7 @@ pub struct Spec {
     pub(crate) workdir: Option<String>,
     pub(crate) files: Tree,
     pub(crate) restart_on_failure: Option<i64>,
+    pub(crate) pids_limit: Option<i64>,
 }
 
 /// The words of a command line.
@@ -179,6 +180,14 @@ impl Spec {
         self
     }
 
+    /// `--pids-limit`.
+    pub fn pids_limit(self, limit: i64) -> Self {
+        Self {
+            pids_limit: Some(limit),
+            ..self
+        }
+    }
+
     /// `--init`: the engine's own init is PID 1.
     pub fn init(self) -> Self {
         Self { init: true, ..self }
@@ -279,6 +288,7 @@ impl Spec {
             security_opt: some(&self.security_opt),
             group_add: some(&self.group_add),
             init: self.init.then_some(true),
+            pids_limit: self.pids_limit,
             mounts: Some(
                 self.mounts
                     .iter()

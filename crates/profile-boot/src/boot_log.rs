@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use rustix::fs::OFlags;
 use s6_svc::Want;
 
+use crate::profile::ProfileName;
 use crate::reconcile::{self, Observed};
 
 /// The file in the home.
@@ -21,8 +22,8 @@ const FULL: u64 = 256 * 1024;
 
 /// The line of one profile.
 #[must_use]
-pub fn line(one: &Observed, start_default: bool, now: Timestamp) -> String {
-    let action = match reconcile::want(one, start_default) {
+pub fn line(one: &Observed, commanded: Option<&ProfileName>, now: Timestamp) -> String {
+    let action = match reconcile::want(one, commanded) {
         Want::Up => "started",
         Want::Down => "registered",
     };
@@ -41,7 +42,7 @@ pub fn line(one: &Observed, start_default: bool, now: Timestamp) -> String {
 pub fn append(
     home: &Path,
     profiles: &[Observed],
-    start_default: bool,
+    commanded: Option<&ProfileName>,
     now: Timestamp,
 ) -> io::Result<()> {
     let path = home.join(FILE);
@@ -63,7 +64,7 @@ pub fn append(
     }
     let lines: String = profiles
         .iter()
-        .map(|one| line(one, start_default, now))
+        .map(|one| line(one, commanded, now))
         .collect();
     file.write_all(lines.as_bytes())
 }
@@ -87,11 +88,11 @@ mod tests {
     fn a_line_says_what_was_and_what_was_done() {
         let now = "2026-05-21T06:18:05Z".parse().unwrap();
         assert_eq!(
-            line(&observed("running"), false, now),
+            line(&observed("running"), None, now),
             "2026-05-21T06:18:05+0000 profile=coder prior_state=running action=started\n"
         );
         assert_eq!(
-            line(&observed("a\\nb"), false, now),
+            line(&observed("a\\nb"), None, now),
             "2026-05-21T06:18:05+0000 profile=coder prior_state=a\\nb action=registered\n"
         );
     }
@@ -104,7 +105,7 @@ mod tests {
         append(
             home.path(),
             &[observed("running")],
-            false,
+            None,
             Timestamp::UNIX_EPOCH,
         )
         .unwrap();
@@ -126,6 +127,6 @@ mod tests {
             0,
         )
         .unwrap();
-        assert!(append(home.path(), &[], false, Timestamp::UNIX_EPOCH).is_err());
+        assert!(append(home.path(), &[], None, Timestamp::UNIX_EPOCH).is_err());
     }
 }

@@ -106,10 +106,10 @@ pub fn observe(home: &Path, scandir: &Path) -> io::Result<Observation> {
 
 /// What has to change so that every profile has a slot that starts as it is meant to.
 ///
-/// `start_default` says that the container was asked to run the default gateway:
-/// that decides where no record does yet.
+/// `commanded` is the profile whose gateway the container was asked to run: that
+/// decides where no record does yet.
 #[must_use]
-pub fn plan(observed: &[Observed], start_default: bool) -> Vec<Step> {
+pub fn plan(observed: &[Observed], commanded: Option<&ProfileName>) -> Vec<Step> {
     let mut steps = Vec::new();
     for one in observed {
         let profile = &one.profile;
@@ -117,7 +117,7 @@ pub fn plan(observed: &[Observed], start_default: bool) -> Vec<Step> {
             profile: profile.clone(),
             file,
         }));
-        let want = want(one, start_default);
+        let want = want(one, commanded);
         match one.slot {
             None => steps.push(Step::Publish {
                 profile: profile.clone(),
@@ -136,8 +136,8 @@ pub fn plan(observed: &[Observed], start_default: bool) -> Vec<Step> {
 /// Whether this profile's gateway is to run: as its record says; without a
 /// record as the container's command says; else as its slot stands.
 #[must_use]
-pub fn want(one: &Observed, start_default: bool) -> Want {
-    let command = (start_default && one.profile.is_default()).then_some(Want::Up);
+pub fn want(one: &Observed, commanded: Option<&ProfileName>) -> Want {
+    let command = (commanded == Some(&one.profile)).then_some(Want::Up);
     one.record
         .want()
         .or(command)
@@ -201,8 +201,9 @@ mod tests {
         fn a_second_pass_finds_nothing_to_do(
             default in state(),
             profiles in proptest::collection::btree_map("[a-z]{1,8}", (state(), any::<bool>(), any::<Option<bool>>()), 0..5),
-            start_default in any::<bool>(),
+            commanded in proptest::option::of("[a-z]{1,2}|default"),
         ) {
+            let commanded: Option<ProfileName> = commanded.map(|name| name.parse().unwrap());
             let (home, scandir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             if let Some(text) = default {
                 fs::write(home.path().join("gateway_state.json"), text).unwrap();
@@ -224,11 +225,11 @@ mod tests {
                 }
             }
             let before = observe(home.path(), scandir.path()).unwrap().profiles;
-            prop_assert!(execute(&plan(&before, start_default), home.path(), scandir.path()).is_empty());
+            prop_assert!(execute(&plan(&before, commanded.as_ref()), home.path(), scandir.path()).is_empty());
             let after = observe(home.path(), scandir.path()).unwrap().profiles;
-            prop_assert_eq!(plan(&after, start_default), vec![]);
+            prop_assert_eq!(plan(&after, commanded.as_ref()), vec![]);
             for one in &after {
-                prop_assert_eq!(one.slot, Some(want(one, start_default)));
+                prop_assert_eq!(one.slot, Some(want(one, commanded.as_ref())));
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What root may run: nothing that the agent's user can write.
 
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Stage2Failure;
 use crate::exec;
@@ -26,11 +27,24 @@ pub(crate) fn is_trusted_directory(directory: &Path, agent: &Identity) -> bool {
     })
 }
 
+/// A `PATH` without the directories in which the agent's user could put a program
+/// of its own. Relative ones go too: what they mean changes.
+pub(crate) fn trusted_path(path: &OsStr, agent: &Identity) -> OsString {
+    if !agent.is_switch() {
+        return path.to_owned();
+    }
+    let directories = std::env::split_paths(path)
+        .filter(|directory| directory.is_absolute() && is_trusted_directory(directory, agent));
+    std::env::join_paths(directories).unwrap_or_default()
+}
+
 /// Checks a program that is about to be run with this process' rights.
 ///
 /// Started as root, the program and the directories on the way to it must be
-/// out of the agent's reach; started as the agent's own user there is nothing to guard.
-pub(crate) fn check_program(path: &Path, agent: &Identity) -> Result<(), Stage2Failure> {
+/// out of the agent's reach; started as the agent's own user there is nothing to
+/// guard. Returns the program that was checked, which is the one to run: a link
+/// on the way there may lead elsewhere later.
+pub(crate) fn check_program(path: &Path, agent: &Identity) -> Result<PathBuf, Stage2Failure> {
     let unusable = |error: std::io::Error| Stage2Failure::Unusable(error.to_string());
     let real = path.canonicalize().map_err(unusable)?;
     if agent.is_switch() {
@@ -46,7 +60,7 @@ pub(crate) fn check_program(path: &Path, agent: &Identity) -> Result<(), Stage2F
         }
     }
     if exec::is_executable(&real) {
-        Ok(())
+        Ok(real)
     } else {
         Err(Stage2Failure::NotExecutable)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use profile_boot::agent::{AGENT_TOML, AgentError};
 use profile_boot::identity::IdentityError;
+use profile_boot::profile::ProfileName;
 
 /// Why an applet could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,8 @@ pub(crate) enum BootError {
     NotAGatewaySlot { slot: String },
     #[error("{path}: the agent has no gateway: there is no [gateway] table", path = .path.display())]
     NoGateway { path: PathBuf },
+    #[error("there is no profile {profile} whose gateway could run")]
+    NoProfile { profile: ProfileName },
     #[error("{path}: the agent has no dashboard: there is no [dashboard] table", path = .path.display())]
     NoDashboard { path: PathBuf },
     #[error("{path}: cannot {action}", path = .path.display())]
@@ -150,7 +153,8 @@ impl BootError {
             | Self::UnusableId { .. }
             | Self::Remap { .. }
             | Self::NoGateway { .. }
-            | Self::NoDashboard { .. } => 78,
+            | Self::NoDashboard { .. }
+            | Self::NoProfile { .. } => 78,
             Self::NotWritable { .. } | Self::ReadOnly { .. } => 73,
             Self::NotFound { .. } | Self::NoAgent { .. } => 127,
             Self::Execute { .. } | Self::Drop { .. } => 126,
@@ -180,6 +184,11 @@ impl BootError {
                 "with --read-only add --tmpfs /run:rw,noexec,nosuid,size=64m".into()
             }
             Self::ReadOnly { path } => format!("mount a writable volume at {}", path.display()),
+            Self::NoProfile { profile } => {
+                format!(
+                    "talaria profile create {profile} makes it, in a container of the same volume"
+                )
+            }
             Self::Remap { .. } => {
                 "under --read-only start with --user UID:GID instead of HERMES_UID and HERMES_GID"
                     .into()

@@ -24,10 +24,10 @@ pub(crate) fn exec(command: &mut Command) -> BootError {
     }
 }
 
-/// Becomes the program that the first word names, as a shell would find it.
-pub(crate) fn exec_words(words: &[OsString]) -> Result<Infallible, BootError> {
+/// Becomes the program that the first word names, as a shell would find it on `path`.
+pub(crate) fn exec_words(words: &[OsString], path: &OsStr) -> Result<Infallible, BootError> {
     let (program, args) = words.split_first().ok_or(BootError::NoArguments)?;
-    let found = find(program).ok_or_else(|| BootError::NotFound {
+    let found = find_on(Some(path), program).ok_or_else(|| BootError::NotFound {
         program: program.into(),
     })?;
     Err(exec(Command::new(found).arg0(program).args(args)))

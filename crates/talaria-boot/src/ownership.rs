@@ -11,57 +11,42 @@ use std::path::Path;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::unistd::{Uid, fchownat};
 
-use crate::error::BootError;
 use crate::identity::Identity;
 use crate::report;
 
-/// Directories in each other, at most: each takes a descriptor.
+/// Directories in each other, at most: each takes two descriptors.
 const DEEPEST: usize = 200;
 
 /// The uid that the image gives the agent's user.
 const IMAGE_UID: u32 = 10000;
 
-/// Gives the agent what its user of the image owned in `home`, the home itself
-/// last: as long as that has another owner, the work is not done.
-pub(crate) fn follow(home: &Path, identity: &Identity) -> Result<(), BootError> {
-    if identity.uid.as_raw() == IMAGE_UID {
-        return Ok(());
+/// Gives the agent what its user of the image owned in `home`, whose `directory`
+/// is open: until that has another owner than the image's user, the work is not done.
+pub(crate) fn follow(home: &Path, directory: &OwnedFd, identity: &Identity) {
+    let owner = fstat(directory).map(|stat| stat.st_uid);
+    if identity.uid.as_raw() != IMAGE_UID && owner != Ok(identity.uid.as_raw()) {
+        sweep(home, directory, identity, IMAGE_UID);
     }
-    let failed = |error: Errno| BootError::file("open it", home)(error.into());
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let top = open(home, flags, Mode::empty()).map_err(failed)?;
-    let stat = fstat(&top).map_err(failed)?;
-    if stat.st_uid == identity.uid.as_raw() {
-        return Ok(());
-    }
-    sweep(home, &top, &stat, identity, IMAGE_UID);
-    Ok(())
 }
 
 /// Gives the agent what root owns in `home`: what a `docker exec` as root made
 /// there would otherwise be out of the agent's reach.
-pub(crate) fn heal(home: &Path, identity: &Identity) -> Result<(), BootError> {
-    let failed = |error: Errno| BootError::file("open it", home)(error.into());
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let top = open(home, flags, Mode::empty()).map_err(failed)?;
-    let stat = fstat(&top).map_err(failed)?;
-    sweep(home, &top, &stat, identity, 0);
-    Ok(())
+pub(crate) fn heal(home: &Path, directory: &OwnedFd, identity: &Identity) {
+    sweep(home, directory, identity, 0);
 }
 
-fn sweep(home: &Path, top: &OwnedFd, stat: &FileStat, identity: &Identity, from: u32) {
+fn sweep(home: &Path, directory: &OwnedFd, identity: &Identity, from: u32) {
     let mut sweep = Sweep {
         identity,
         from,
-        device: stat.st_dev,
         odd: 0,
         refused: 0,
     };
-    sweep.directory(top, 0);
+    sweep.directory(directory, 0);
     sweep.report(home);
 }
 
@@ -69,8 +54,6 @@ struct Sweep<'a> {
     identity: &'a Identity,
     /// Whose files are given away.
     from: u32,
-    /// The file system of the home: what is mounted in it is somebody else's.
-    device: u64,
     /// What is neither a directory nor a regular file with one name.
     odd: usize,
     /// What could not be looked into or given away.
@@ -94,19 +77,27 @@ impl Sweep<'_> {
     }
 
     fn entry(&mut self, directory: &OwnedFd, name: &CStr, depth: usize) {
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let found = openat(directory, name, flags, Mode::empty())
-            .and_then(|entry| fstat(&entry).map(|stat| (entry, stat)));
-        let Ok((entry, stat)) = found else {
-            self.refused += 1;
-            return;
+        // What is mounted in the home is somebody else's, on whatever file system.
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let found =
+            openat2(directory, name, how).and_then(|entry| fstat(&entry).map(|stat| (entry, stat)));
+        let (entry, stat) = match found {
+            Ok(found) => found,
+            Err(Errno::EXDEV) => return,
+            Err(_) => {
+                self.refused += 1;
+                return;
+            }
         };
-        if stat.st_dev != self.device {
-            return;
-        }
         let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
-        if kind == SFlag::S_IFDIR && depth < DEEPEST {
-            self.directory(&entry, depth + 1);
+        if kind == SFlag::S_IFDIR {
+            if depth < DEEPEST {
+                self.directory(&entry, depth + 1);
+            } else {
+                self.refused += 1;
+            }
         }
         if kind == SFlag::S_IFDIR || (kind == SFlag::S_IFREG && stat.st_nlink == 1) {
             self.give(&entry, &stat);

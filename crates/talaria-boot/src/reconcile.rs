@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
         let logged = boot_log::append(
             &home,
             &observation.profiles,
-            start_default(),
+            state::supervised_gateway().as_ref(),
             Timestamp::now(),
         );
         if let Err(error) = logged {
@@ -66,8 +66,8 @@ pub(crate) fn pass() -> Result<Observation, BootError> {
             name.escape_default()
         ));
     }
-    let start_default = start_default();
-    let steps = reconcile::plan(&observation.profiles, start_default);
+    let commanded = state::supervised_gateway();
+    let steps = reconcile::plan(&observation.profiles, commanded.as_ref());
     for error in reconcile::execute(&steps, &home, scandir) {
         report::warning(report::chain(&error));
     }
@@ -76,7 +76,7 @@ pub(crate) fn pass() -> Result<Observation, BootError> {
             "profile={} prior_state={} want={:?}",
             one.profile,
             one.record,
-            reconcile::want(one, start_default)
+            reconcile::want(one, commanded.as_ref())
         ));
     }
     Ok(observation)
@@ -93,9 +93,4 @@ fn publish_dashboard() {
     if let Err(error) = slot::publish_dashboard(Path::new(paths::AGENT_SCANDIR), want) {
         report::warning(format_args!("dashboard: cannot make its slot: {error}"));
     }
-}
-
-/// Whether the container's command is to run the default gateway.
-fn start_default() -> bool {
-    state::supervised_gateway().is_some_and(|profile| profile.is_default())
 }

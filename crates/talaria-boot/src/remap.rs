@@ -12,7 +12,7 @@ use crate::error::BootError;
 use crate::identity::{self, GROUP, PASSWD, USER};
 use crate::report;
 
-/// Ids that are not to be had: 0 is root, and the last two mean "nobody" and "unchanged".
+/// The highest id to be had. 0, which is root's, is not.
 const HIGHEST: u32 = 65534;
 
 /// Gives the agent's user the ids that were asked for, before anything runs.

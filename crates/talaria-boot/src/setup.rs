@@ -1,14 +1,15 @@
 //! `01-hermes-setup`: the agent's home, there and the agent's own.
 
 use std::convert::Infallible;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{AccessFlags, access, fchown};
 use profile_boot::provision::{self, Wishes};
 
@@ -21,12 +22,18 @@ use crate::{containment, ownership, paths, report, sys};
 pub(crate) fn run() -> Result<Infallible, BootError> {
     let identity = Identity::of_agent()?;
     let home = identity::home();
-    if identity.is_switch() {
-        own_home(&home, &identity)?;
-    }
+    let directory = if identity.is_switch() {
+        own_home(&home, &identity)?
+    } else {
+        None
+    };
     sys::as_agent(&identity, || fill_home(&home))?;
-    if identity.is_switch() {
-        heal_in_background(&home, &identity)?;
+    if let Some(directory) = directory {
+        // In the background: the boot goes on without waiting.
+        sys::fork(|| {
+            ownership::heal(&home, &directory, &identity);
+            0
+        })?;
     }
     std::process::exit(0);
 }
@@ -57,26 +64,25 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), BootError> {
 
 /// The home is made where it is missing, and given to the agent's user where it
 /// belongs to somebody else. Both are root's work only where the agent cannot
-/// have led the way there astray.
-fn own_home(home: &Path, identity: &Identity) -> Result<(), BootError> {
+/// have led the way there astray: only then is the home returned, open.
+fn own_home(home: &Path, identity: &Identity) -> Result<Option<OwnedFd>, BootError> {
     let above = home.ancestors().skip(1).find(|ancestor| ancestor.is_dir());
     if !above.is_some_and(|above| containment::is_trusted_directory(above, identity)) {
-        return sys::as_agent(identity, || make_home(home));
+        sys::as_agent(identity, || make_home(home))?;
+        return Ok(None);
     }
     make_home(home)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let directory = match open(home, flags, Mode::empty()) {
-        Ok(directory) => fs::File::from(directory),
+        Ok(directory) => directory,
         // A link is the image's own arrangement; and what root may not open, the agent may.
-        Err(Errno::ELOOP | Errno::ENOTDIR | Errno::EACCES) => return Ok(()),
+        Err(Errno::ELOOP | Errno::ENOTDIR | Errno::EACCES) => return Ok(None),
         Err(error) => return Err(BootError::file("open it", home)(error.into())),
     };
-    ownership::follow(home, identity)?;
-    let owner = directory
-        .metadata()
-        .map_err(BootError::file("look at it", home))?
-        .uid();
-    if owner != identity.uid.as_raw()
+    ownership::follow(home, &directory, identity);
+    let owner =
+        fstat(&directory).map_err(|error| BootError::file("look at it", home)(error.into()))?;
+    if owner.st_uid != identity.uid.as_raw()
         && let Err(error) = fchown(&directory, Some(identity.uid), Some(identity.gid))
     {
         report::warning(format_args!(
@@ -85,19 +91,7 @@ fn own_home(home: &Path, identity: &Identity) -> Result<(), BootError> {
             identity.uid
         ));
     }
-    Ok(())
-}
-
-/// Heals the deeper parts of the home while the boot goes on without waiting.
-fn heal_in_background(home: &Path, identity: &Identity) -> Result<(), BootError> {
-    sys::fork(|| match ownership::heal(home, identity) {
-        Ok(()) => 0,
-        Err(error) => {
-            report::error(&error);
-            error.exit_code()
-        }
-    })
-    .map(drop)
+    Ok(Some(directory))
 }
 
 fn make_home(home: &Path) -> Result<(), BootError> {
@@ -113,9 +107,27 @@ fn make_home(home: &Path) -> Result<(), BootError> {
         })
 }
 
+/// A home that the agent closed to itself is opened again, or no boot would get past it.
+fn open_own_home(home: &Path) {
+    let Ok(metadata) = home.metadata() else {
+        return;
+    };
+    let mode = metadata.mode() & 0o7777;
+    if metadata.uid() == nix::unistd::geteuid().as_raw()
+        && mode & 0o700 != 0o700
+        && let Err(error) = fs::set_permissions(home, Permissions::from_mode(mode | 0o700))
+    {
+        report::warning(format_args!(
+            "{}: cannot open it for its owner: {error}",
+            home.display()
+        ));
+    }
+}
+
 /// As the agent's user: what is missing in the home. What cannot be made is
 /// said, and the boot goes on: what needs it will say so again.
 fn fill_home(home: &Path) -> Result<(), BootError> {
+    open_own_home(home);
     check_writable(home)?;
     let wishes = Wishes {
         auth_json: std::env::var("HERMES_AUTH_JSON_BOOTSTRAP")

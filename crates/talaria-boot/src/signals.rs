@@ -53,6 +53,10 @@ impl Signals {
         deadline: Option<Instant>,
     ) -> Result<Event, BootError> {
         loop {
+            // The deadline first, or a storm of signals would put it off.
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(Event::Deadline);
+            }
             if let Some(signal) = self.pending()? {
                 return Ok(Event::Signal(signal));
             }

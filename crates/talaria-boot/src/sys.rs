@@ -18,6 +18,26 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, BootError> {
     }
 }
 
+/// Acts with the agent's user as this process' effective one.
+///
+/// For signals, which root without `CAP_KILL` may not send to the agent's processes.
+/// A child that has become the agent's user could be stopped by the agent for
+/// ever; this process cannot, since its real and saved uids stay what they are.
+/// Nothing may be opened or run meanwhile.
+pub(crate) fn with_uid_of_agent<T>(
+    identity: &Identity,
+    act: impl FnOnce() -> T,
+) -> Result<T, BootError> {
+    if !identity.is_switch() {
+        return Ok(act());
+    }
+    let own = nix::unistd::geteuid();
+    nix::unistd::seteuid(identity.uid).map_err(BootError::system("seteuid"))?;
+    let done = act();
+    nix::unistd::seteuid(own).map_err(BootError::system("seteuid"))?;
+    Ok(done)
+}
+
 /// Runs `act` as the agent's user, in a child, and waits for it. What goes wrong
 /// there is said there.
 ///

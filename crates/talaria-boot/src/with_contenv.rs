@@ -9,14 +9,20 @@ use std::process::Command;
 
 use crate::environment::{self, Variable};
 use crate::error::BootError;
-use crate::{exec, paths};
+use crate::identity::Identity;
+use crate::{containment, exec, paths};
 
 /// Becomes a program whose environment is this one's, and over it the container's.
 pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     let (program, args) = args
         .split_first()
         .ok_or(BootError::Usage("with-contenv PROGRAM [ARGUMENT…]"))?;
-    let container = container()?;
+    let mut container = container()?;
+    let identity = Identity::of_agent()?;
+    for (_, path) in container.iter_mut().filter(|(name, _)| name == "PATH") {
+        // Root gets back no directory that its own PATH was kept clear of.
+        *path = containment::trusted_path(path, &identity);
+    }
     let path = container
         .iter()
         .find(|(name, _)| name == "PATH")

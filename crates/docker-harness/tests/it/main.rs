@@ -7,6 +7,7 @@ mod attack;
 mod common;
 mod confined;
 mod env;
+mod exhaustion;
 mod fixtures;
 mod gateway;
 mod heal;

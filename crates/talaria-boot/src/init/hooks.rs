@@ -72,10 +72,11 @@ fn run_one(
     identity: &Identity,
     signals: &mut Signals,
 ) -> Result<Option<Stage2Failure>, Ended> {
-    if let Err(failure) = containment::check_program(hook, identity) {
-        return Ok(Some(failure));
-    }
-    let pid = match start(hook, identity) {
+    let program = match containment::check_program(hook, identity) {
+        Ok(program) => program,
+        Err(failure) => return Ok(Some(failure)),
+    };
+    let pid = match start(hook, &program, identity) {
         Ok(pid) => pid,
         Err(error) => return Ok(Some(Stage2Failure::Unusable(error.to_string()))),
     };
@@ -88,8 +89,9 @@ fn run_one(
 }
 
 /// Starts a hook in a group of its own, with nothing to read.
-fn start(hook: &Path, identity: &Identity) -> io::Result<Pid> {
-    let child = Command::new(hook)
+fn start(hook: &Path, program: &Path, identity: &Identity) -> io::Result<Pid> {
+    let child = Command::new(program)
+        .arg0(hook)
         .stdin(Stdio::null())
         .env("PATH", super::path_with_commands(identity))
         .process_group(0)

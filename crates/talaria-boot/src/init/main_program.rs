@@ -4,17 +4,19 @@
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, setpgid, tcsetpgrp};
+use profile_boot::slot;
 
 use super::{MainProgram, failed, state};
 use crate::error::BootError;
 use crate::identity::Identity;
 use crate::signals::{Event, Signals};
-use crate::{exec, main_wrapper, report, signals, sys};
+use crate::{exec, main_wrapper, paths, report, signals, sys};
 
 /// Runs the main program and returns the exit code of it.
 pub(super) fn run(
@@ -25,10 +27,21 @@ pub(super) fn run(
     match main {
         MainProgram::None => wait_until_told(None, signals),
         MainProgram::Gateway(profile) => {
+            let slot = Path::new(paths::AGENT_SCANDIR).join(slot::name(profile));
+            if !slot.is_dir() {
+                return Err(BootError::NoProfile {
+                    profile: profile.clone(),
+                });
+            }
             report::line(&format_args!(
                 "gateway run: supervised as gateway-{profile}, it comes back after a crash; \
                  --no-supervise runs it in the foreground"
             ));
+            if slot.join("down").exists() {
+                report::line(&format_args!(
+                    "gateway-{profile} is down, as it was left; talaria gateway start -p {profile} starts it"
+                ));
+            }
             wait_until_told(Some(state::open_gateway_failed()?), signals)
         }
         MainProgram::Raw(_) | MainProgram::Routed(..) => {
@@ -46,7 +59,9 @@ fn start(main: &MainProgram, identity: &Identity) -> Result<Pid, BootError> {
             MainProgram::Routed(route, agent) => {
                 main_wrapper::become_program(route, agent, identity)
             }
-            MainProgram::Raw(words) => exec::exec_words(words),
+            MainProgram::Raw(words) => {
+                exec::exec_words(words, &super::path_with_commands(identity))
+            }
             MainProgram::None | MainProgram::Gateway(_) => Err(BootError::NoArguments),
         });
         let Err(error) = started;
@@ -121,16 +136,16 @@ fn wait(pid: Pid, identity: &Identity, signals: &mut Signals) -> Result<i32, Boo
 
 /// Signals the main program's group, as the agent's user where it is that user's.
 fn signal_group(pid: Pid, signal: Signal, identity: &Identity) -> Result<(), BootError> {
-    let send = || match killpg(pid, signal) {
-        Err(Errno::EPERM) => Err(Errno::EPERM),
+    let signal_once = || match killpg(pid, signal) {
         // The leader may be the only one, and not have made the group yet.
         Err(Errno::ESRCH) => kill(pid, signal).or(Ok(())),
-        result => result,
+        done => done,
     };
-    match send() {
-        Err(Errno::EPERM) => sys::as_agent(identity, || send().map_err(BootError::system("kill"))),
-        result => result.map_err(BootError::system("kill")),
-    }
+    let done = match signal_once() {
+        Err(Errno::EPERM) => sys::with_uid_of_agent(identity, signal_once)?,
+        done => done,
+    };
+    done.map_err(BootError::system("kill"))
 }
 
 /// Waits until the container is told to stop, or until the gateway that it was

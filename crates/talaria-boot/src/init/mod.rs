@@ -56,6 +56,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     refuse_s6_rc_services()?;
     let main = MainProgram::of(args)?;
     run_directory::prepare(&identity)?;
+    state::make_exit_code()?;
     match &main {
         MainProgram::Gateway(profile) => state::keep_supervised_gateway(profile, &identity)?,
         MainProgram::Routed(route, _) if routing::is_dashboard(route) => {
@@ -139,9 +140,8 @@ fn refuse_s6_rc_services() -> Result<(), BootError> {
 /// `PATH` for what root runs: s6's programs first, and no directory in which
 /// the agent's user could put a program of its own.
 fn path_with_commands(identity: &Identity) -> OsString {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories = std::env::split_paths(&path)
-        .filter(|directory| containment::is_trusted_directory(directory, identity));
+    let path = containment::trusted_path(&std::env::var_os("PATH").unwrap_or_default(), identity);
+    let directories = std::env::split_paths(&path).filter(|path| !path.as_os_str().is_empty());
     std::env::join_paths(std::iter::once(PathBuf::from(paths::COMMANDS)).chain(directories))
         .unwrap_or_else(|_| OsStr::new(paths::COMMANDS).to_owned())
 }

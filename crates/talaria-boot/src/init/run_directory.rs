@@ -10,13 +10,16 @@ use nix::unistd::setegid;
 use super::SIGNALS;
 use crate::error::BootError;
 use crate::identity::Identity;
-use crate::{environment, paths, sys};
+use crate::{environment, paths, report, sys};
 
 /// Where the programs are that s6-svscan starts by themselves.
 const PROGRAMS: &str = "/usr/libexec/talaria";
 
 /// Where all of root's part is.
 const STATE: &str = "/run/s6";
+
+/// How many directories in each other are opened.
+const DEEPEST: usize = 100;
 
 /// Lays out `/run`. It survives a restart of the container, so what is there
 /// already is stale, the agent's slots and all.
@@ -30,6 +33,8 @@ pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
     if Path::new(STATE).exists() {
         clear_stale()?;
     }
+    // First what frees space, of which an earlier run may have left none.
+    sys::as_agent(identity, agent_part)?;
     for directory in [
         STATE,
         paths::BASEDIR,
@@ -38,7 +43,6 @@ pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
     ] {
         make(directory, 0o755)?;
     }
-    sys::as_agent(identity, agent_part)?;
     if identity.is_switch() {
         set_mode(run, 0o755)?;
     }
@@ -55,20 +59,50 @@ fn clear_stale() -> Result<(), BootError> {
     environment::remove(environment).map_err(at("clear it", environment))
 }
 
-/// As the agent's user: an empty scandir.
+/// As the agent's user: an empty scandir. What cannot be removed is put out of
+/// the way, since whatever the agent did there must not keep the container down.
 fn agent_part() -> Result<(), BootError> {
     let scandir = Path::new(paths::AGENT_SCANDIR);
     make(paths::AGENT_SCANDIR, 0o755)?;
+    set_mode(scandir, 0o755)?;
     for entry in scandir.read_dir().map_err(at("list it", scandir))? {
-        let entry = entry.map_err(at("list it", scandir))?;
-        let path = entry.path();
-        let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let removed = if directory {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
-        removed.map_err(at("clear it", path))?;
+        let path = entry.map_err(at("list it", scandir))?.path();
+        let Err(error) = remove(&path) else { continue };
+        let aside = scandir.join(format!(
+            ".stale-{}",
+            path.file_name().unwrap_or_default().display()
+        ));
+        report::warning(format_args!("{}: cannot clear it: {error}", path.display()));
+        if !path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+            && let Err(error) = fs::rename(&path, aside)
+        {
+            return Err(at("clear it", path)(error));
+        }
+    }
+    Ok(())
+}
+
+/// Removes whatever is at `path`, directories that are closed included.
+fn remove(path: &Path) -> io::Result<()> {
+    if !path.symlink_metadata()?.is_dir() {
+        return fs::remove_file(path);
+    }
+    fs::remove_dir_all(path).or_else(|_| {
+        open_directories(path, 0)?;
+        fs::remove_dir_all(path)
+    })
+}
+
+/// Opens every directory below `path` for its owner.
+fn open_directories(path: &Path, depth: usize) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    for entry in path.read_dir()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && depth < DEEPEST {
+            open_directories(&entry.path(), depth + 1)?;
+        }
     }
     Ok(())
 }

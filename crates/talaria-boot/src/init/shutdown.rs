@@ -5,6 +5,7 @@
 //! whatever else is left. Every grace is an upper bound: as soon as the last
 //! process has gone, so has the container.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
@@ -25,21 +26,27 @@ use crate::{paths, report, sys};
 pub(crate) fn run() -> Result<Infallible, BootError> {
     let settings = Settings::from_environment();
     let mut ending = Ending {
-        signals: Signals::take(&[
-            Signal::SIGCHLD,
-            Signal::SIGTERM,
-            Signal::SIGINT,
-            Signal::SIGHUP,
-        ])?,
+        signals: Signals::take(&ANSWERED)?,
         agent: Identity::of_agent()?,
         own: Pid::this(),
     };
-    if let Err(error) = ending.stop_everything(settings) {
-        report::error(&error);
-    }
+    ending.stop_everything(settings);
     // Without a word from stage 2 the main program had to be killed.
     std::process::exit(state::exit_code().unwrap_or(128 + Signal::SIGKILL as i32));
 }
+
+/// What could come while the container ends: the end of a child, and what else
+/// an engine's init may hand on, none of which changes anything any more.
+const ANSWERED: [Signal; 8] = [
+    Signal::SIGCHLD,
+    Signal::SIGTERM,
+    Signal::SIGPWR,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+];
 
 struct Ending {
     signals: Signals,
@@ -48,12 +55,20 @@ struct Ending {
 }
 
 impl Ending {
-    fn stop_everything(&mut self, settings: Settings) -> Result<(), BootError> {
+    /// What fails in one phase is said, and the next begins all the same.
+    fn stop_everything(&mut self, settings: Settings) {
         let deadline = Instant::now() + settings.services_grace;
-        self.orphan_agent_tree()?;
-        self.stop_services(true, deadline)?;
-        self.stop_services(false, deadline)?;
-        self.end_the_rest(settings.kill_grace)
+        for phase in [
+            &mut |ending: &mut Self| ending.orphan_agent_tree(),
+            &mut |ending: &mut Self| ending.stop_services(true, deadline),
+            &mut |ending: &mut Self| ending.stop_services(false, deadline),
+            &mut |ending: &mut Self| ending.end_the_rest(settings.kill_grace),
+        ] as [&mut dyn FnMut(&mut Self) -> Result<(), BootError>; 4]
+        {
+            if let Err(error) = phase(self) {
+                report::error(&error);
+            }
+        }
     }
 
     /// Ends the agent's s6-svscan and what would start it again, so that nothing
@@ -118,10 +133,10 @@ impl Ending {
             .filter(|process| Some(process.parent) == stage2)
             .map(|process| process.group)
             .collect();
-        let orders: Vec<_> = processes
-            .iter()
-            .filter(|process| process.pid != self.own && !groups.contains(&process.group))
-            .filter(|process| self.is_ours(process, &processes))
+        let orders: Vec<_> = self
+            .others(&processes)
+            .into_iter()
+            .filter(|process| !groups.contains(&process.group))
             .map(|process| (process.pid, Signal::SIGTERM))
             .collect();
         self.send(&orders)?;
@@ -130,9 +145,9 @@ impl Ending {
             return Ok(());
         }
         let processes = list()?;
-        let orders: Vec<_> = processes
-            .iter()
-            .filter(|process| process.pid != self.own && self.is_ours(process, &processes))
+        let orders: Vec<_> = self
+            .others(&processes)
+            .into_iter()
             .map(|process| (process.pid, Signal::SIGKILL))
             .collect();
         self.send(&orders)?;
@@ -151,57 +166,54 @@ impl Ending {
         }
     }
 
-    /// Whether a process is this container's: as PID 1 all of them are; otherwise
-    /// those that descend from this process.
-    fn is_ours(&self, process: &Process, all: &[Process]) -> bool {
-        let mut pid = process.parent;
-        if self.own.as_raw() == 1 {
-            return true;
-        }
-        for _ in 0..all.len() {
-            if pid == self.own {
-                return true;
+    /// The processes that are this container's, but for this one: as PID 1 all of
+    /// them are; otherwise those that descend from this process.
+    fn others<'a>(&self, all: &'a [Process]) -> Vec<&'a Process> {
+        let mut ours: HashMap<Pid, bool> = HashMap::from([(self.own, true)]);
+        let parents: HashMap<Pid, Pid> = all
+            .iter()
+            .map(|process| (process.pid, process.parent))
+            .collect();
+        let mut others = Vec::new();
+        for process in all.iter().filter(|process| process.pid != self.own) {
+            let mut line = Vec::new();
+            let mut pid = process.pid;
+            let found = loop {
+                if let Some(known) = ours.get(&pid) {
+                    break *known;
+                }
+                line.push(pid);
+                match parents.get(&pid) {
+                    Some(parent) if line.len() <= all.len() => pid = *parent,
+                    _ => break false,
+                }
+            };
+            ours.extend(line.into_iter().map(|pid| (pid, found)));
+            if found || self.own.as_raw() == 1 {
+                others.push(process);
             }
-            match all.iter().find(|other| other.pid == pid) {
-                Some(parent) => pid = parent.parent,
-                None => return false,
-            }
         }
-        false
+        others
     }
 
     /// Sends signals, as the agent's user those that this process may not send.
     fn send(&self, orders: &[(Pid, Signal)]) -> Result<(), BootError> {
-        let mut refused = Vec::new();
-        for (pid, signal) in orders {
-            match kill(*pid, *signal) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(Errno::EPERM) => refused.push((*pid, *signal)),
-                Err(source) => {
-                    return Err(BootError::System {
-                        call: "kill",
-                        source,
-                    });
-                }
-            }
-        }
-        if refused.is_empty() || !self.agent.is_switch() {
+        let refused: Vec<_> = orders
+            .iter()
+            .filter(|(pid, signal)| kill(*pid, *signal) == Err(Errno::EPERM))
+            .collect();
+        if refused.is_empty() {
             return Ok(());
         }
-        sys::as_agent(&self.agent, || {
+        sys::with_uid_of_agent(&self.agent, || {
             for (pid, signal) in refused {
-                match kill(pid, signal) {
-                    // Neither root's nor the agent's: it ends with PID 1.
-                    Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
-                    Err(source) => {
-                        return Err(BootError::System {
-                            call: "kill",
-                            source,
-                        });
-                    }
+                // What is neither root's nor the agent's ends with PID 1.
+                if let Err(error) = kill(*pid, *signal)
+                    && !matches!(error, Errno::ESRCH | Errno::EPERM)
+                {
+                    report::warning(format_args!("cannot signal {pid}: {error}"));
                 }
             }
-            Ok(())
         })
     }
 

@@ -63,12 +63,14 @@ pub(super) fn resume(main: &MainProgram, identity: &Identity) -> i32 {
     end(code.unwrap_or_else(|error| failed(&error)))
 }
 
-/// Keeps the exit code and has PID 1 end the container with it.
+/// Keeps the exit code and has PID 1 end the container, whatever became of the code.
 fn end(code: i32) -> i32 {
-    match state::keep_exit_code(code).and_then(|()| end_container()) {
-        Ok(()) => code,
-        Err(error) => failed(&error),
+    let kept = state::keep_exit_code(code);
+    let ended = end_container();
+    for error in [kept.err(), ended.err()].into_iter().flatten() {
+        failed(&error);
     }
+    code
 }
 
 fn boot(main: &MainProgram, identity: &Identity, scanning: &OwnedFd) -> Result<i32, Ended> {
@@ -91,7 +93,7 @@ fn boot(main: &MainProgram, identity: &Identity, scanning: &OwnedFd) -> Result<i
         false,
     )?;
     let tree = state::open_tree_ready()?;
-    static_services::publish_agent_tree()?;
+    static_services::publish_agent_tree(settings.services_grace)?;
     rescan()?;
     wait_for_tree(&tree, settings.services_wait, &mut signals)?;
     Ok(main_program::run(main, identity, &mut signals)?)

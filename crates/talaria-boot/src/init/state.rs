@@ -1,14 +1,14 @@
 //! What the init keeps about this run of the container, in a directory that
 //! only it can write.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::signal::kill;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo, setegid};
 use profile_boot::profile::ProfileName;
@@ -45,8 +45,24 @@ pub(crate) fn stage2_is_alive() -> bool {
     stage2().is_some_and(|pid| kill(pid, None) != Err(Errno::ESRCH))
 }
 
+/// Makes the file of the exit code, with what is true until stage 2 says
+/// otherwise: the main program was killed. It never changes its length, so that
+/// saying otherwise needs no space, of which the agent may leave none.
+pub(crate) fn make_exit_code() -> Result<(), BootError> {
+    fs::write(EXIT_CODE, exit_text(128 + Signal::SIGKILL as i32))
+        .map_err(BootError::file("write it", EXIT_CODE))
+}
+
 pub(crate) fn keep_exit_code(code: i32) -> Result<(), BootError> {
-    fs::write(EXIT_CODE, code.to_string()).map_err(BootError::file("write it", EXIT_CODE))
+    let kept = OpenOptions::new()
+        .write(true)
+        .open(EXIT_CODE)
+        .and_then(|file| file.write_all_at(exit_text(code).as_bytes(), 0));
+    kept.map_err(BootError::file("write it", EXIT_CODE))
+}
+
+fn exit_text(code: i32) -> String {
+    format!("{:03}\n", code & 0xff)
 }
 
 pub(crate) fn exit_code() -> Option<i32> {

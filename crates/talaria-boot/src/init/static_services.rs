@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::containment;
 use crate::error::{BootError, Stage2Failure};
@@ -17,10 +18,14 @@ use crate::paths;
 const SUPERVISE_OWN: [&str; 2] = ["event", "supervise"];
 
 /// Puts the agent's tree into root's scandir.
-pub(super) fn publish_agent_tree() -> Result<(), BootError> {
+pub(super) fn publish_agent_tree(grace: Duration) -> Result<(), BootError> {
     let slot = Path::new(paths::ROOT_SCANDIR).join(paths::AGENT_TREE);
     let make = || {
         make_directory(&slot)?;
+        // Where s6-svscan cannot fork for a SIGTERM it ends its services by itself,
+        // and waits for them; this bounds that.
+        let grace = grace.as_millis().to_string();
+        fs::write(slot.join("timeout-kill"), grace)?;
         symlink("/usr/libexec/talaria/agent-tree", slot.join("run"))
     };
     make().map_err(BootError::file("make it", &slot))
@@ -63,20 +68,25 @@ fn publish_one(service: &Path, identity: &Identity) -> Result<(), BootError> {
     if name == paths::AGENT_TREE {
         return Err(fail(service)(Stage2Failure::ReservedName));
     }
+    let mut programs = Vec::new();
     for program in ["run", "finish", "log/run", "log/finish"] {
         let path = service.join(program);
         match path.symlink_metadata() {
-            Ok(_) => containment::check_program(&path, identity).map_err(fail(&path))?,
+            Ok(_) => {
+                let real = containment::check_program(&path, identity).map_err(fail(&path))?;
+                programs.push((path, real));
+            }
             Err(_) if program == "run" => return Err(fail(service)(Stage2Failure::NoRun)),
             Err(_) => {}
         }
     }
     let slot = Path::new(paths::ROOT_SCANDIR).join(name);
-    link_slot(service, &slot).map_err(BootError::file("make it", &slot))
+    link_slot(service, &slot, &programs).map_err(BootError::file("make it", &slot))
 }
 
-/// Makes `slot` a view of `service`, with the logger's as a directory of its own.
-fn link_slot(service: &Path, slot: &Path) -> io::Result<()> {
+/// Makes `slot` a view of `service`, with the logger's as a directory of its own,
+/// and with links to the very `programs` that were checked.
+fn link_slot(service: &Path, slot: &Path, programs: &[(PathBuf, PathBuf)]) -> io::Result<()> {
     make_directory(slot)?;
     for entry in service.read_dir()? {
         let entry = entry?;
@@ -87,9 +97,11 @@ fn link_slot(service: &Path, slot: &Path) -> io::Result<()> {
         let is_logger = name == "log" && entry.path().is_dir();
         // Only the service's own `log/` is a logger; one in it would be its data.
         if is_logger && slot.file_name().is_some_and(|slot| slot != "log") {
-            link_slot(&entry.path(), &slot.join("log"))?;
+            link_slot(&entry.path(), &slot.join("log"), programs)?;
         } else {
-            symlink(entry.path(), slot.join(name))?;
+            let path = entry.path();
+            let checked = programs.iter().find(|(program, _)| *program == path);
+            symlink(checked.map_or(&path, |(_, real)| real), slot.join(name))?;
         }
     }
     Ok(())
@@ -116,7 +128,7 @@ mod tests {
             fs::write(service.join(file), "x").unwrap();
         }
         let slot = place.path().join("slot");
-        link_slot(&service, &slot).unwrap();
+        link_slot(&service, &slot, &[]).unwrap();
         for file in ["run", "down-signal", "data", "log/run"] {
             assert_eq!(fs::read_link(slot.join(file)).unwrap(), service.join(file));
         }
