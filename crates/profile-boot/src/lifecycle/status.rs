@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use s6_svc::{Death, DeathTally, Exit, Phase, Status, StatusError, Tai64n, Want};
 
 use super::{LifecycleError, Site};
@@ -191,8 +192,11 @@ fn share(profiles: usize) -> usize {
 
 fn look(site: &Site, profile: ProfileName, now: Tai64n) -> Result<GatewayStatus, LifecycleError> {
     let directory = site.directory(&profile);
-    let record = Record::read(&directory);
-    let port = port::lookup(&site.home, &profile);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let (record, port) = match rustix::fs::open(&directory, flags, Mode::empty()) {
+        Ok(open) => (Record::read_at(&open), port::lookup_at(&open, &profile)),
+        Err(_) => (Record::read(&directory), port::lookup(&site.home, &profile)),
+    };
     let service = site.service(&profile);
     let unsupervised = GatewayStatus {
         profile: profile.clone(),
