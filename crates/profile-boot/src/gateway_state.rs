@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use s6_svc::Want;
@@ -62,7 +63,16 @@ impl Record {
     /// Reads the record of the profile that lives in `directory`.
     #[must_use]
     pub fn read(directory: &Path) -> Self {
-        match read::small_file(&directory.join(FILE_NAME)) {
+        Self::of(read::small_file(&directory.join(FILE_NAME)))
+    }
+
+    /// The same of a directory that is open.
+    pub(crate) fn read_at(directory: impl AsFd) -> Self {
+        Self::of(read::small_file_at(directory, FILE_NAME))
+    }
+
+    fn of(file: Result<Option<Vec<u8>>, String>) -> Self {
+        match file {
             Ok(None) => Self::None,
             Ok(Some(bytes)) => Self::parse(&bytes),
             Err(reason) => Self::Unreadable(reason),

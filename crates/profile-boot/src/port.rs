@@ -9,8 +9,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 
 use crate::atomic;
@@ -111,30 +113,45 @@ pub struct Assigned {
 /// The port that a profile has now, without assigning one.
 #[must_use]
 pub fn lookup(home: &Path, profile: &ProfileName) -> Option<Assigned> {
-    let directory = profile.directory(home);
-    let own = dotenv::load(&directory.join(".env"))
+    // Opened once: where the root file system is a slow one, each way from there costs.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::open(profile.directory(home), flags, Mode::empty()) {
+        Ok(directory) => lookup_at(&directory, profile),
+        Err(_) => by_default(profile),
+    }
+}
+
+/// The same of a profile whose directory is open.
+pub(crate) fn lookup_at(directory: impl AsFd, profile: &ProfileName) -> Option<Assigned> {
+    let dotenv = read::small_file_at(&directory, ".env").ok().flatten();
+    let own = dotenv::parse(&String::from_utf8_lossy(&dotenv.unwrap_or_default()))
         .into_iter()
         .rev()
         .find(|(name, _)| name == VARIABLE)
         .and_then(|(_, value)| Port::parse(&value));
+    let assigned = |port| Assigned {
+        port,
+        by_profile: false,
+    };
     match own {
         Some(port) => Some(Assigned {
             port,
             by_profile: true,
         }),
-        None if profile.is_default() => Some(Assigned {
-            port: DEFAULT,
-            by_profile: false,
-        }),
-        None => recorded(&directory).map(|port| Assigned {
-            port,
-            by_profile: false,
-        }),
+        None => by_default(profile).or_else(|| recorded(directory).map(assigned)),
     }
 }
 
-fn recorded(directory: &Path) -> Option<Port> {
-    let bytes = read::small_file(&directory.join(RECORD)).ok()??;
+/// The default profile has its port by itself.
+fn by_default(profile: &ProfileName) -> Option<Assigned> {
+    profile.is_default().then_some(Assigned {
+        port: DEFAULT,
+        by_profile: false,
+    })
+}
+
+fn recorded(directory: impl AsFd) -> Option<Port> {
+    let bytes = read::small_file_at(directory, RECORD).ok()??;
     let port = Port::parse(std::str::from_utf8(&bytes).ok()?)?;
     (FIRST..FIRST + COUNT).contains(&port.0).then_some(port)
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use rustix::fs::{AtFlags, Mode, OFlags, statat};
+
 /// The name of a profile: `[a-z0-9][a-z0-9_-]*`, at most [`ProfileName::MAX_LEN`] bytes.
 ///
 /// `default` is the profile at the root of the home.
@@ -108,15 +110,19 @@ pub fn discover(home: &Path) -> io::Result<Discovery> {
         profiles: vec![ProfileName::default_profile()],
         skipped: Vec::new(),
     };
-    let entries = match std::fs::read_dir(home.join("profiles")) {
+    let path = home.join("profiles");
+    let entries = match std::fs::read_dir(&path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
         Err(error) => return Err(error),
     };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(&path, flags, Mode::empty())?;
     let mut named = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if !entry.path().join("SOUL.md").exists() {
+        let soul = Path::new(&entry.file_name()).join("SOUL.md");
+        if statat(&directory, soul, AtFlags::empty()).is_err() {
             continue;
         }
         let name = entry.file_name().to_string_lossy().into_owned();

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 
 /// The most that is read of one, in bytes.
 pub(crate) const MAX_BYTES: u64 = 1 << 20;
@@ -12,8 +13,16 @@ pub(crate) const MAX_BYTES: u64 = 1 << 20;
 /// The whole of a small regular file; `None` where there is nothing. A FIFO, a
 /// device, a link or a huge file in its place is an error, and blocks nobody.
 pub(crate) fn small_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    small_file_at(CWD, path)
+}
+
+/// The same, with a path that may be relative to an open directory.
+pub(crate) fn small_file_at(
+    directory: impl AsFd,
+    path: impl AsRef<Path>,
+) -> Result<Option<Vec<u8>>, String> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+    let file = match rustix::fs::openat(directory, path.as_ref(), flags, Mode::empty()) {
         Ok(fd) => File::from(fd),
         Err(rustix::io::Errno::NOENT) => return Ok(None),
         Err(rustix::io::Errno::LOOP) => return Err("a symbolic link".to_owned()),

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::num::NonZero;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use s6_svc::{Death, DeathTally, Exit, Phase, Status, StatusError, Tai64n, Want};
 
 use super::{LifecycleError, Site};
@@ -142,7 +144,7 @@ pub fn is_unwell(status: &GatewayStatus) -> bool {
 /// [`LifecycleError::NoSuchProfile`], and where what s6 wrote cannot be read.
 pub fn status(site: &Site, profile: &ProfileName) -> Result<GatewayStatus, LifecycleError> {
     site.check(profile)?;
-    look(site, profile.clone(), Tai64n::now())
+    look(site, profile.clone(), None, Tai64n::now())
 }
 
 /// The status of every gateway, `default` first, the rest by name. One that
@@ -154,10 +156,16 @@ pub fn all(site: &Site) -> Result<Vec<Result<GatewayStatus, LifecycleError>>, Li
     let found = profile::discover(&site.home)
         .map_err(LifecycleError::file("list it", &site.home.join("profiles")))?;
     let now = Tai64n::now();
+    // Without named profiles the directory need not be there.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = rustix::fs::open(site.home.join("profiles"), flags, Mode::empty()).ok();
+    let open = open.as_ref().map(AsFd::as_fd);
     let share = share(found.profiles.len());
     let look_at = |profiles: &[ProfileName]| -> Vec<_> {
         let looks = profiles.iter().cloned();
-        looks.map(|profile| look(site, profile, now)).collect()
+        looks
+            .map(|profile| look(site, profile, open, now))
+            .collect()
     };
     // A look is little more than waiting for the kernel, some twenty times.
     Ok(thread::scope(|scope| {
@@ -189,10 +197,23 @@ fn share(profiles: usize) -> usize {
     profiles.div_ceil(threads).max(WORTH_A_THREAD)
 }
 
-fn look(site: &Site, profile: ProfileName, now: Tai64n) -> Result<GatewayStatus, LifecycleError> {
+/// Looks at one gateway; with `profiles/` open where many are looked at.
+fn look(
+    site: &Site,
+    profile: ProfileName,
+    profiles: Option<BorrowedFd<'_>>,
+    now: Tai64n,
+) -> Result<GatewayStatus, LifecycleError> {
     let directory = site.directory(&profile);
-    let record = Record::read(&directory);
-    let port = port::lookup(&site.home, &profile);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = match profiles.filter(|_| !profile.is_default()) {
+        Some(profiles) => rustix::fs::openat(profiles, profile.as_str(), flags, Mode::empty()),
+        None => rustix::fs::open(&directory, flags, Mode::empty()),
+    };
+    let (record, port) = match opened {
+        Ok(open) => (Record::read_at(&open), port::lookup_at(&open, &profile)),
+        Err(_) => (Record::read(&directory), port::lookup(&site.home, &profile)),
+    };
     let service = site.service(&profile);
     let unsupervised = GatewayStatus {
         profile: profile.clone(),
