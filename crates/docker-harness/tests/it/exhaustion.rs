@@ -15,7 +15,7 @@ const FULL: &str = "cat /dev/zero > /run/service/.x 2> /dev/null";
 
 /// Freezes every process of its user, again and again.
 const FREEZER: &str =
-    r#"setsid perl -e '$SIG{TERM}=q(IGNORE); $0=q(x); while(1){kill q(STOP), -1}' &"#;
+    r"setsid perl -e '$SIG{TERM}=q(IGNORE); $0=q(x); while(1){kill q(STOP), -1}' &";
 
 #[test]
 fn a_full_run_directory_hides_no_exit_code() {
