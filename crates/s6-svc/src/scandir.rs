@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::FileType;
 
@@ -71,7 +72,7 @@ impl Scandir {
     /// # Errors
     /// [`FsError`]: the directory is not there or cannot be read.
     pub fn entries(&self) -> Result<Vec<Entry>, FsError> {
-        let dir = self.open()?;
+        let dir = Arc::new(self.open()?);
         let fail = |errno| dir::os("list", self.path().to_owned(), errno);
         let mut entries = Vec::new();
         for entry in dir.list(".")? {
@@ -95,7 +96,7 @@ impl Scandir {
                 _ => continue,
             };
             let name = OsString::from_vec(name.to_vec());
-            let service = ServiceDir::at(self.slot(&name));
+            let service = ServiceDir::at(self.slot(&name)).listed_in(Arc::clone(&dir));
             entries.push(Entry {
                 name,
                 is_link,

@@ -1,6 +1,10 @@
 //! Service directories.
 
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::command::Command;
 use crate::control;
@@ -30,6 +34,42 @@ pub struct ServiceDir {
     path: AbsPath,
     follow: bool,
     log: bool,
+    base: Base,
+}
+
+/// The open scandir that a service was listed in. From there it is one step to the service, where
+/// its path may be many; it makes no other service of it.
+#[derive(Clone, Default)]
+struct Base(Option<Arc<Dir>>);
+
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "open" } else { "none" })
+    }
+}
+
+impl PartialEq for Base {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Base {}
+
+impl PartialOrd for Base {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Base {
+    fn cmp(&self, _: &Self) -> Ordering {
+        Ordering::Equal
+    }
+}
+
+impl Hash for Base {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl ServiceDir {
@@ -46,7 +86,14 @@ impl ServiceDir {
             path,
             follow: false,
             log: false,
+            base: Base::default(),
         }
+    }
+
+    /// The same, listed in a scandir that is open still.
+    pub(crate) fn listed_in(mut self, scandir: Arc<Dir>) -> Self {
+        self.base = Base(Some(scandir));
+        self
     }
 
     /// The same, where the directory itself may be a symbolic link, as `s6-svlink` and s6-rc make
@@ -211,7 +258,11 @@ impl ServiceDir {
         } else {
             Links::Refuse
         };
-        let dir = Dir::reach(&self.path, links)?;
+        let name = self.path.as_path().file_name();
+        let dir = match (&self.base.0, name) {
+            (Some(scandir), Some(name)) => scandir.below(name, links)?,
+            _ => Dir::reach(&self.path, links)?,
+        };
         if self.log {
             dir.below("log", Links::Refuse)
         } else {
