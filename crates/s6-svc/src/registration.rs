@@ -10,6 +10,7 @@ use crate::dir::{self, Dir, Links};
 use crate::error::{FileKind, RegistrationError};
 use crate::fifodir::{FifoDir, Subscription};
 use crate::name::ServiceName;
+use crate::poll::poll;
 use crate::scandir::Scandir;
 use crate::seed::seed_dir;
 use crate::skeleton::Identity;
@@ -27,6 +28,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a slot that was there before may wait for a supervisor: they are restarted after a
 /// second.
 const FORGOTTEN: Duration = Duration::from_millis(1500);
+
+/// How often a scanner that is starting is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What a registration did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,14 +130,32 @@ impl<'a> Registration<'a> {
         self.run(false)
     }
 
+    /// The scanner, once it listens: it takes its lock before it opens its FIFO, so one that has
+    /// just been started is waited for.
+    fn listening_scanner(&self, scandir: &Dir) -> Result<Scanner, RegistrationError> {
+        loop {
+            let scanner = Scanner::find(scandir)?;
+            if scanner.lifeline()?.is_some() {
+                return Ok(scanner);
+            }
+            // Whoever may not look at the lock cannot tell, and does not wait.
+            if !matches!(self.scandir.is_scanned(), Ok(true)) || self.deadline.has_passed() {
+                return Err(RegistrationError::NotScanned {
+                    path: self.scandir.path().to_owned(),
+                });
+            }
+            poll(&[], self.deadline.min(Deadline::after(LOOK_AGAIN)))
+                .map_err(|source| RegistrationError::Poll { source })?;
+        }
+    }
+
     fn run(mut self, supervise: bool) -> Result<Registered, RegistrationError> {
         let scandir = self.scandir.open()?;
-        let scanner = Scanner::find(&scandir)?;
-        if supervise && scanner.lifeline()?.is_none() {
-            return Err(RegistrationError::NotScanned {
-                path: self.scandir.path().to_owned(),
-            });
-        }
+        let scanner = if supervise {
+            self.listening_scanner(&scandir)?
+        } else {
+            Scanner::find(&scandir)?
+        };
         let workshop = Workshop::enter(&scandir, self.name, self.deadline, &mut self.steps)?;
         let scene = Scene {
             scandir: &scandir,

@@ -99,7 +99,12 @@ impl Tree {
         }
         let scanner = command.spawn().unwrap();
         let scandir = Scandir::new(&path).unwrap();
-        until("s6-svscan runs", || scandir.is_scanned().unwrap_or(false));
+        // It takes its lock before it makes its FIFO.
+        let control = path.join(".s6-svscan/control");
+        let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+        until("s6-svscan listens", || {
+            rustix::fs::open(&control, flags, rustix::fs::Mode::empty()).is_ok()
+        });
         Self {
             root,
             scanner,
