@@ -223,9 +223,15 @@ fn services_that_the_scanner_has_forgotten_are_supervised_again() {
             .unwrap();
     }
     // All at once, as an unprivileged `kill -9 -1` would.
-    for pid in tree.supervisors() {
-        crate::support::kill(pid);
+    let killed = tree.supervisors();
+    for pid in &killed {
+        crate::support::kill(*pid);
     }
+    // Until the kernel has ended it, a killed process still holds its lock.
+    crate::support::until("the killed are gone", || {
+        let left = tree.supervisors();
+        !killed.iter().any(|pid| left.contains(pid))
+    });
     for name in &names {
         let definition = sleeper().down();
         let call = Registration::new(&tree.scandir, name, &definition).deadline(soon());
