@@ -176,10 +176,6 @@ impl Definition {
         self
     }
 
-    pub(crate) fn down_if(self, down: bool) -> Self {
-        Self { down, ..self }
-    }
-
     /// The descriptor on which it tells that it is ready, with a newline.
     ///
     /// # Errors

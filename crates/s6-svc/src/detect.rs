@@ -76,9 +76,19 @@ impl Evidence {
 mod tests {
     use std::fs;
 
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_name_and_only_one_is_the_scanners(bytes: Vec<u8>) {
+            let bare = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+            let is_svscan = bare == b"s6-svscan";
+            prop_assert_eq!(Comm::parse(&bytes) == Comm::Svscan, is_svscan);
+        }
+    }
 
     #[rstest]
     #[case::both(Some("s6-svscan\n"), true, true)]

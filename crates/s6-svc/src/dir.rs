@@ -111,6 +111,13 @@ impl Dir {
         }
     }
 
+    /// Which directory it is, as long as it is there.
+    pub(crate) fn inode(&self) -> Result<u64, FsError> {
+        rustix::fs::fstat(&self.fd)
+            .map(|stat| stat.st_ino)
+            .map_err(|errno| self.fail("look at", "", FileKind::Directory, errno))
+    }
+
     /// Opens a regular file to read; anything else is refused, and nothing blocks.
     pub(crate) fn open_regular(&self, name: impl AsRef<Path>) -> Result<OwnedFd, FsError> {
         let name = name.as_ref();

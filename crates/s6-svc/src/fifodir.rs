@@ -283,32 +283,89 @@ fn clean(dir: &Dir) -> Result<usize, FsError> {
 
 /// Whether this is a FIFO of a listener that is no more.
 fn is_abandoned(dir: &Dir, name: &OsStr) -> bool {
-    let bytes = name.as_bytes();
-    let staged = bytes.strip_prefix(b".");
-    let bare = staged.unwrap_or(bytes);
-    if !bare.starts_with(PREFIX) || bare.len() != NAME_LEN {
-        return false;
-    }
-    if staged.is_some() && !is_old(bare) {
-        return false;
-    }
-    matches!(dir.open_fifo(name), Ok(None))
+    let is_leftover = match Form::of(name.as_bytes()) {
+        None => false,
+        Some(Form::Listening) => true,
+        Some(Form::Staged { since }) => {
+            since.is_some_and(|since| Tai64n::now().saturating_duration_since(since) > STAGING_AGE)
+        }
+    };
+    is_leftover && matches!(dir.open_fifo(name), Ok(None))
 }
 
-fn is_old(name: &[u8]) -> bool {
-    let stamp = name
-        .get(7..32)
-        .and_then(|stamp| std::str::from_utf8(stamp).ok());
-    stamp
-        .and_then(|stamp| stamp.parse::<Tai64n>().ok())
-        .is_some_and(|stamp| Tai64n::now().saturating_duration_since(stamp) > STAGING_AGE)
+/// What the name of a listener's FIFO tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Notifiers write to it.
+    Listening,
+    /// It is about to be renamed; since when, where the stamp is one.
+    Staged { since: Option<Tai64n> },
+}
+
+impl Form {
+    fn of(name: &[u8]) -> Option<Self> {
+        let staged = name.strip_prefix(b".");
+        let bare = staged.unwrap_or(name);
+        if !bare.starts_with(PREFIX) || bare.len() != NAME_LEN {
+            return None;
+        }
+        Some(match staged {
+            None => Self::Listening,
+            Some(name) => Self::Staged {
+                since: name
+                    .get(7..32)
+                    .and_then(|stamp| std::str::from_utf8(stamp).ok())
+                    .and_then(|stamp| stamp.parse().ok()),
+            },
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_no_listener_or_have_its_form(
+            start in "\\PC{0,3}|\\.?ftrig1:@?",
+            rest: Vec<u8>,
+            fits: bool,
+        ) {
+            let mut name = [start.as_bytes(), &rest].concat();
+            if fits {
+                name.resize(NAME_LEN + usize::from(start.starts_with('.')), b'0');
+            }
+            let bare = name.strip_prefix(b".").unwrap_or(&name);
+            let is_listener = bare.starts_with(b"ftrig1:@") && bare.len() == 39;
+            prop_assert_eq!(Form::of(&name).is_some(), is_listener);
+        }
+
+        #[test]
+        fn a_staged_name_tells_its_stamp(stamp: [u8; 12], random in "[a-z0-5]{6}") {
+            if let Ok(stamp) = Tai64n::decode(stamp) {
+                let name = format!(".ftrig1:{stamp}:{random}");
+                let staged = Form::Staged { since: Some(stamp) };
+                prop_assert_eq!(Form::of(name.as_bytes()), Some(staged));
+                prop_assert_eq!(Form::of(&name.as_bytes()[1..]), Some(Form::Listening));
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_is_one_event_or_none() {
+        let known: Vec<u8> = (0..=u8::MAX)
+            .filter(|byte| Event::from_byte(*byte).is_some())
+            .collect();
+        assert_eq!(known, b"DOUdsux");
+        let events: std::collections::HashSet<_> =
+            known.into_iter().filter_map(Event::from_byte).collect();
+        assert_eq!(events.len(), 7);
+    }
 
     fn fifodir() -> (tempfile::TempDir, FifoDir) {
         let root = tempfile::tempdir().unwrap();
@@ -326,8 +383,7 @@ mod tests {
     #[test]
     fn a_name_is_what_s6_looks_for() {
         let name = fresh_name();
-        assert_eq!(name.len(), NAME_LEN);
-        assert!(name.as_bytes().starts_with(PREFIX));
+        assert_eq!(Form::of(name.as_bytes()), Some(Form::Listening));
     }
 
     #[test]

@@ -135,6 +135,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod base;
 mod command;
 mod control;
 mod deadline;
@@ -163,6 +164,7 @@ mod tai;
 mod tally;
 mod tree;
 mod unregistration;
+mod wake;
 mod watch;
 
 pub use command::{Command, ScandirCommand, UnknownCommand};

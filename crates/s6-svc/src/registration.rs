@@ -17,17 +17,13 @@ use crate::skeleton::Identity;
 use crate::slot::{Scanner, Slot, bury};
 use crate::staging::{LEAVING, MAKING, Workshop};
 use crate::step::{Step, Steps};
-use crate::tree;
+use crate::{tree, wake};
 
 /// How long undoing a failed registration may take.
 const UNDO: Duration = Duration::from_secs(10);
 
 /// How long supervisors may take to go by themselves when a registration is undone.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
-
-/// How long a slot that was there before may wait for a supervisor: they are restarted after a
-/// second.
-const FORGOTTEN: Duration = Duration::from_millis(1500);
 
 /// How often a scanner that is starting is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -45,6 +41,12 @@ pub enum Registered {
 /// Brings a service under supervision: makes its slot under a hidden name, seeds the supervise
 /// skeleton, publishes it by a rename, has `s6-svscan` scan, and waits until the service is
 /// supervised.
+///
+/// Where that takes longer than a second, `s6-svscan` may have forgotten the service, as versions
+/// from 2.12 on do when a scan is disturbed or a supervisor dies young; to scan again does not
+/// remind them. A service of no content is published beside it then, and a further one every few
+/// seconds, which makes s6-svscan start all that it has forgotten; their names begin with
+/// `s6-svc-wake-`. They are gone when the call returns, and [`Scandir::entries`] does not list them.
 ///
 /// The slot and everything in it belong to the owner, by default whoever registers, so that the
 /// owner controls the service even where `s6-svscan` runs as root; only root registers for others.
@@ -158,18 +160,14 @@ impl<'a> Registration<'a> {
         };
         let workshop = Workshop::enter(&scandir, self.name, self.deadline, &mut self.steps)?;
         let scene = Scene {
+            place: self.scandir,
             scandir: &scandir,
             scanner: &scanner,
             workshop: &workshop,
         };
         let result = self.work(&scene, supervise);
         let left = workshop.leave(&scandir, &mut self.steps);
-        match (result, left) {
-            (Ok(registered), Ok(())) => Ok(registered),
-            (Ok(_), Err(error)) => Err(error.into()),
-            (Err(cause), Ok(())) => Err(cause),
-            (Err(cause), Err(error)) => Err(RegistrationError::undo(cause, error.into())),
-        }
+        RegistrationError::both(result, left)
     }
 
     fn work(
@@ -181,7 +179,7 @@ impl<'a> Registration<'a> {
         let slot_name: &OsStr = self.name.as_str().as_ref();
         match scene.scandir.stat(slot_name)?.map(|stat| dir::kind(&stat)) {
             None => {
-                self.create(scene, self.definition, supervise)?;
+                self.create(scene, supervise)?;
                 Ok(Registered::New)
             }
             Some(FileKind::Directory) => {
@@ -200,13 +198,8 @@ impl<'a> Registration<'a> {
     }
 
     /// Makes and publishes a slot, and takes it back where it is not supervised in time.
-    fn create(
-        &mut self,
-        scene: &Scene<'_>,
-        definition: &Definition,
-        supervise: bool,
-    ) -> Result<(), RegistrationError> {
-        let slot = self.make(scene, definition)?;
+    fn create(&mut self, scene: &Scene<'_>, supervise: bool) -> Result<(), RegistrationError> {
+        let slot = self.make(scene)?;
         let starts = if supervise {
             self.listen(&slot)?
         } else {
@@ -225,37 +218,21 @@ impl<'a> Registration<'a> {
     }
 
     /// Has a slot supervised that is there already.
-    ///
-    /// Of several supervisors that die within a second, s6-svscan restarts one and forgets the
-    /// others until something else happens (2.13, 2.15); to scan again is not enough. A slot that
-    /// stays without one is made anew: that is another directory, which a scan finds.
     fn adopt(&mut self, scene: &Scene<'_>, slot: &Dir) -> Result<(), RegistrationError> {
         // Made by somebody who leaves it to s6-supervise: it must be there to be listened to.
         self.seed(slot)?;
         let starts = self.listen(slot)?;
-        let soon = self.deadline.min(Deadline::after(FORGOTTEN));
-        match self.supervise(scene, &starts, soon) {
-            Err(RegistrationError::NotStarted { .. }) if !self.deadline.has_passed() => {}
-            result => return result,
-        }
-        let is_down = slot.stat("down")?.is_some();
-        self.withdraw(scene, self.deadline)?;
-        let definition = self.definition.clone().down_if(is_down);
-        self.create(scene, &definition, true)
+        self.supervise(scene, &starts, self.deadline)
     }
 
     /// Makes the slot in the workshop.
-    fn make(
-        &mut self,
-        scene: &Scene<'_>,
-        definition: &Definition,
-    ) -> Result<Dir, RegistrationError> {
+    fn make(&mut self, scene: &Scene<'_>) -> Result<Dir, RegistrationError> {
         let actor = Identity::effective();
         let give_to = (actor != self.owner).then_some(self.owner);
         let workshop = scene.workshop.dir();
         // Another user must not reach in before everything is there; the workshop bars the way.
         let slot = tree::make_dir(workshop, MAKING, 0o755, None, &mut self.steps)?;
-        for item in definition.layout() {
+        for item in self.definition.layout() {
             tree::make_item(&slot, &item, give_to, &mut self.steps)?;
         }
         self.seed(&slot)?;
@@ -296,7 +273,9 @@ impl<'a> Registration<'a> {
     ) -> Result<(), RegistrationError> {
         let slot = Slot::find(scene.scandir, self.name.as_str().as_ref())?;
         let starts: Vec<_> = starts.iter().map(AsFd::as_fd).collect();
-        slot.wait_until_supervised(&starts, scene.scanner, deadline, &mut self.steps)
+        let supervised = slot.wait_until_supervised(&starts, scene, deadline, &mut self.steps);
+        let dismissed = wake::dismiss(scene, Deadline::after(UNDO), &mut self.steps);
+        RegistrationError::both(supervised, dismissed)
     }
 
     /// Takes a slot back that was published.
@@ -334,6 +313,7 @@ impl<'a> Registration<'a> {
 
 /// Where it happens.
 pub(crate) struct Scene<'a> {
+    pub(crate) place: &'a Scandir,
     pub(crate) scandir: &'a Dir,
     pub(crate) scanner: &'a Scanner,
     pub(crate) workshop: &'a Workshop,
@@ -360,6 +340,7 @@ impl Scene<'_> {
                 steps,
             ),
             Some(_) => Ok(tree::remove_tree(dir, LEAVING.as_ref(), steps).map(drop)?),
-        }
+        }?;
+        wake::dismiss(self, deadline, steps)
     }
 }

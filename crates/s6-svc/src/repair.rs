@@ -14,8 +14,10 @@ use crate::error::{FileKind, FsError, Owner};
 use crate::scandir::{Entry, Scandir};
 use crate::skeleton::{Identity, Place};
 
-/// s6-rc's and s6-linux-init's own services stay root's.
-const OWN: [&[u8]; 2] = [b"s6rc-", b"s6-linux-"];
+/// The services of s6 itself stay root's: `s6rc-oneshot-runner` and `s6rc-fdholder` of s6-rc,
+/// `s6-linux-init-shutdownd` and its like of s6-linux-init, and its catch-all logger,
+/// `s6-svscan-log`.
+const OWN: [&[u8]; 2] = [b"s6rc-", b"s6-"];
 
 /// What is at a place of a service that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -278,6 +280,7 @@ mod tests {
     fn the_services_of_s6_itself_are_told_by_their_names() {
         assert!(is_own("s6rc-oneshot-runner".as_ref()));
         assert!(is_own("s6-linux-init-shutdownd".as_ref()));
+        assert!(is_own("s6-svscan-log".as_ref()));
         assert!(!is_own("gateway-s6rc".as_ref()));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::FileType;
 
+use crate::base::Base;
 use crate::command::ScandirCommand;
 use crate::control;
 use crate::dir::{self, Dir, Links};
@@ -15,6 +16,7 @@ use crate::name::ServiceName;
 use crate::path::AbsPath;
 use crate::servicedir::ServiceDir;
 use crate::supervisor::{self, Supervisor};
+use crate::wake;
 
 /// The control directory of `s6-svscan`.
 const CONTROL_DIR: &str = ".s6-svscan";
@@ -35,6 +37,7 @@ const CONTROL_DIR: &str = ".s6-svscan";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scandir {
     path: AbsPath,
+    base: Base,
 }
 
 impl Scandir {
@@ -46,6 +49,19 @@ impl Scandir {
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, PathError> {
         Ok(Self {
             path: AbsPath::new(path)?,
+            base: Base::default(),
+        })
+    }
+
+    /// The same, open: its services are looked up from it and not by its path, which is worth it
+    /// where there are many of them. It stays that directory, whatever its path leads to later.
+    ///
+    /// # Errors
+    /// [`FsError`]: the directory is not there or cannot be searched.
+    pub fn held_open(&self) -> Result<Self, FsError> {
+        Ok(Self {
+            path: self.path.clone(),
+            base: Arc::new(self.open()?).into(),
         })
     }
 
@@ -58,16 +74,17 @@ impl Scandir {
     /// A service in it, whether or not it is there. A symbolic link in its place is refused.
     #[must_use]
     pub fn service(&self, name: &ServiceName) -> ServiceDir {
-        ServiceDir::at(self.slot(OsStr::new(name.as_str())))
+        ServiceDir::at(self.slot(OsStr::new(name.as_str()))).based_on(self.base.clone())
     }
 
-    fn slot(&self, name: &OsStr) -> AbsPath {
+    pub(crate) fn slot(&self, name: &OsStr) -> AbsPath {
         // A checked name or a directory entry never leads out of the directory, so the path stays
         // as it must be.
         self.path.joined(name)
     }
 
-    /// The services in it, in byte order of their names.
+    /// The services in it, in byte order of their names, without those that a
+    /// [`Registration`](crate::Registration) publishes for a moment to wake `s6-svscan`.
     ///
     /// # Errors
     /// [`FsError`]: the directory is not there or cannot be read.
@@ -78,7 +95,7 @@ impl Scandir {
         for entry in dir.list(".")? {
             let entry = entry.map_err(fail)?;
             let name = entry.file_name().to_bytes();
-            if name.starts_with(b".") {
+            if name.starts_with(b".") || name.starts_with(wake::PREFIX.as_bytes()) {
                 continue;
             }
             let kind = match entry.file_type() {
@@ -96,7 +113,7 @@ impl Scandir {
                 _ => continue,
             };
             let name = OsString::from_vec(name.to_vec());
-            let service = ServiceDir::at(self.slot(&name)).listed_in(Arc::clone(&dir));
+            let service = ServiceDir::at(self.slot(&name)).based_on(Arc::clone(&dir).into());
             entries.push(Entry {
                 name,
                 is_link,
@@ -114,29 +131,7 @@ impl Scandir {
     /// FIFO is none or may not be written.
     pub fn control(&self, commands: &[ScandirCommand]) -> Result<(), ControlError> {
         let bytes: Vec<u8> = commands.iter().map(|command| command.byte()).collect();
-        let not_supervised = || ControlError::NotSupervised {
-            path: self.path().to_owned(),
-        };
-        match self.open()?.below(CONTROL_DIR, Links::Refuse) {
-            Ok(control_dir) => match control::send(&control_dir, self.path(), &bytes) {
-                Err(ControlError::Fs(FsError::Missing { .. })) => Err(not_supervised()),
-                result => result,
-            },
-            Err(FsError::Missing { .. }) => Err(not_supervised()),
-            Err(FsError::Denied {
-                path,
-                at,
-                owner,
-                source,
-            }) => Err(FsError::Denied {
-                path: path.join("control"),
-                at,
-                owner,
-                source,
-            }
-            .into()),
-            Err(error) => Err(error.into()),
-        }
+        control::tell(&self.open()?, CONTROL_DIR, self.path(), &bytes)
     }
 
     /// Whether an `s6-svscan` runs on this directory.

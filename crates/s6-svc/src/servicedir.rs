@@ -1,11 +1,8 @@
 //! Service directories.
 
-use std::cmp::Ordering;
-use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use crate::base::Base;
 use crate::command::Command;
 use crate::control;
 use crate::dir::{Dir, Links};
@@ -37,41 +34,6 @@ pub struct ServiceDir {
     base: Base,
 }
 
-/// The open scandir that a service was listed in. From there it is one step to the service, where
-/// its path may be many; it makes no other service of it.
-#[derive(Clone, Default)]
-struct Base(Option<Arc<Dir>>);
-
-impl fmt::Debug for Base {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "open" } else { "none" })
-    }
-}
-
-impl PartialEq for Base {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Base {}
-
-impl PartialOrd for Base {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Base {
-    fn cmp(&self, _: &Self) -> Ordering {
-        Ordering::Equal
-    }
-}
-
-impl Hash for Base {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
-}
-
 impl ServiceDir {
     /// Names a service directory.
     ///
@@ -90,9 +52,9 @@ impl ServiceDir {
         }
     }
 
-    /// The same, listed in a scandir that is open still.
-    pub(crate) fn listed_in(mut self, scandir: Arc<Dir>) -> Self {
-        self.base = Base(Some(scandir));
+    /// The same, in a scandir that is open still.
+    pub(crate) fn based_on(mut self, scandir: Base) -> Self {
+        self.base = scandir;
         self
     }
 
@@ -142,31 +104,7 @@ impl ServiceDir {
     /// FIFO is missing in a supervised directory, is no FIFO, or may not be written.
     pub fn control(&self, commands: &[Command]) -> Result<(), ControlError> {
         let bytes: Vec<u8> = commands.iter().map(|command| command.byte()).collect();
-        let path = self.path();
-        let dir = self.open()?;
-        match dir.below("supervise", Links::Refuse) {
-            Ok(control_dir) => match control::send(&control_dir, &path, &bytes) {
-                Err(ControlError::Fs(FsError::Missing { .. })) => {
-                    Err(ControlError::NotSupervised { path })
-                }
-                result => result,
-            },
-            Err(FsError::Missing { .. }) => Err(ControlError::NotSupervised { path }),
-            // What is asked for is the FIFO: say so, with who bars the way to it.
-            Err(FsError::Denied {
-                path,
-                at,
-                owner,
-                source,
-            }) => Err(FsError::Denied {
-                path: path.join("control"),
-                at,
-                owner,
-                source,
-            }
-            .into()),
-            Err(error) => Err(error.into()),
-        }
+        control::tell(&self.open()?, "supervise", &self.path(), &bytes)
     }
 
     /// The state of the service, as `s6-svstat` tells it.
@@ -259,7 +197,7 @@ impl ServiceDir {
             Links::Refuse
         };
         let name = self.path.as_path().file_name();
-        let dir = match (&self.base.0, name) {
+        let dir = match (self.base.dir(), name) {
             (Some(scandir), Some(name)) => scandir.below(name, links)?,
             _ => Dir::reach(&self.path, links)?,
         };

@@ -12,8 +12,10 @@ use crate::deadline::Deadline;
 use crate::dir::{Dir, Links};
 use crate::error::{ControlError, FileKind, FsError, RegistrationError};
 use crate::poll::poll;
+use crate::registration::{PATIENCE, Scene};
 use crate::step::{Action, Steps};
 use crate::supervisor;
+use crate::wake::Wake;
 use crate::{dir, tree};
 
 /// A scan that meets a slot being renamed gives up, and s6-svscan tries again after seconds: ask it
@@ -21,32 +23,38 @@ use crate::{dir, tree};
 const FIRST_NUDGE: Duration = Duration::from_millis(100);
 const LAST_NUDGE: Duration = Duration::from_secs(2);
 
+/// A busy machine takes as long as this to start a supervisor, and a wake makes it busier.
+const FIRST_WAKE: Duration = Duration::from_secs(1);
+const LAST_WAKE: Duration = Duration::from_secs(4);
+
 /// How often a lock is looked at whose holder is exiting.
 const MAX_CLOSES: u32 = 1000;
 
-/// Asks s6-svscan again, less and less often.
+/// Something to do again, less and less often.
 #[derive(Debug)]
-pub(crate) struct Nudge {
+struct Nudge {
     interval: Duration,
+    longest: Duration,
     at: Deadline,
 }
 
 impl Nudge {
-    pub(crate) fn new() -> Self {
+    fn new(first: Duration, longest: Duration) -> Self {
         Self {
-            interval: FIRST_NUDGE,
-            at: Deadline::after(FIRST_NUDGE),
+            interval: first,
+            longest,
+            at: Deadline::after(first),
         }
     }
 
-    pub(crate) fn at(&self) -> Deadline {
+    fn at(&self) -> Deadline {
         self.at
     }
 
-    pub(crate) fn is_due(&mut self) -> bool {
+    fn is_due(&mut self) -> bool {
         let due = self.at.has_passed();
         if due {
-            self.interval = (self.interval * 2).min(LAST_NUDGE);
+            self.interval = (self.interval * 2).min(self.longest);
             self.at = Deadline::after(self.interval);
         }
         due
@@ -135,7 +143,7 @@ impl Part {
                     lifeline: None,
                 });
             }
-            Err(error) => return Err(name_the_fifo(error)),
+            Err(error) => return Err(control::name_the_fifo(error)),
         };
         let lifeline = match control_dir.open_fifo("control") {
             Ok(lifeline) => lifeline,
@@ -178,24 +186,6 @@ impl Part {
             Err(ControlError::Fs(error)) if error.is_missing() => Ok(()),
             result => result,
         }
-    }
-}
-
-/// Where a directory bars the way to the FIFO, it is the FIFO that was asked for.
-pub(crate) fn name_the_fifo(error: FsError) -> FsError {
-    match error {
-        FsError::Denied {
-            path,
-            at,
-            owner,
-            source,
-        } => FsError::Denied {
-            path: path.join("control"),
-            at,
-            owner,
-            source,
-        },
-        other => other,
     }
 }
 
@@ -268,7 +258,7 @@ impl Slot {
             self.force(Force::Exit, steps)?;
         }
         let mut next = Force::Down;
-        let mut nudge = Nudge::new();
+        let mut nudge = Nudge::new(FIRST_NUDGE, LAST_NUDGE);
         let mut closes = 0;
         loop {
             let mut lingering = Vec::new();
@@ -329,14 +319,16 @@ impl Slot {
         Ok(())
     }
 
-    /// Waits until every part has a supervisor.
+    /// Waits until every part has a supervisor, and wakes the scanner where that takes long. The
+    /// wakes it published are left to [`wake::dismiss`].
     pub(crate) fn wait_until_supervised(
         &self,
         starts: &[BorrowedFd<'_>],
-        scanner: &Scanner,
+        scene: &Scene<'_>,
         deadline: Deadline,
         steps: &mut Steps<'_>,
     ) -> Result<(), RegistrationError> {
+        let scanner = scene.scanner;
         let not_scanned = || RegistrationError::NotScanned {
             path: scanner.scandir.clone(),
         };
@@ -344,18 +336,34 @@ impl Slot {
         if !scanner.send(&[ScandirCommand::Rescan], steps)? {
             return Err(not_scanned());
         }
-        let mut fds = vec![lifeline.as_fd()];
-        fds.extend(starts);
-        let mut nudge = Nudge::new();
-        while !self.is_supervised()? {
-            if deadline.has_passed() {
+        let mut rescan = Nudge::new(FIRST_NUDGE, LAST_NUDGE);
+        let mut alarm = Nudge::new(FIRST_WAKE, LAST_WAKE);
+        let mut wakes: Vec<Wake> = Vec::new();
+        let mut until = deadline;
+        let mut done = false;
+        loop {
+            if !done && self.is_supervised()? {
+                done = true;
+                // Wakes do not keep it waiting for longer than they are worth.
+                until = until.min(Deadline::after(PATIENCE));
+            }
+            if done && all_supervised(&wakes)? {
+                return Ok(());
+            }
+            if until.has_passed() {
+                if done {
+                    return Ok(());
+                }
                 let path = self.parts.first().map(|part| part.path.clone());
                 return Err(RegistrationError::NotStarted {
                     path: path.unwrap_or_default(),
                 });
             }
-            let ready = poll(&fds, deadline.min(nudge.at()))
-                .map_err(|source| RegistrationError::Poll { source })?;
+            let mut fds = vec![lifeline.as_fd()];
+            fds.extend(starts);
+            fds.extend(wakes.iter().map(Wake::start));
+            let next = until.min(rescan.at()).min(alarm.at());
+            let ready = poll(&fds, next).map_err(|source| RegistrationError::Poll { source })?;
             if ready.first() == Some(&true) {
                 return Err(not_scanned());
             }
@@ -366,12 +374,24 @@ impl Slot {
                     while rustix::io::read(fd, &mut buffer).is_ok_and(|length| length > 0) {}
                 }
             }
-            if nudge.is_due() && !scanner.send(&[ScandirCommand::Rescan], steps)? {
+            let rings = alarm.is_due();
+            if rings {
+                wakes.push(Wake::publish(scene, wakes.len(), steps)?);
+            }
+            if (rescan.is_due() || rings) && !scanner.send(&[ScandirCommand::Rescan], steps)? {
                 return Err(not_scanned());
             }
         }
-        Ok(())
     }
+}
+
+fn all_supervised(wakes: &[Wake]) -> Result<bool, FsError> {
+    for wake in wakes {
+        if !wake.is_supervised()? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Takes down and removes a slot that has left the scan, or was about to when somebody was killed.

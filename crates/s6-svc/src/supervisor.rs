@@ -18,6 +18,16 @@ impl Supervisor {
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
+
+    /// The effective user id that it runs as, from `/proc`; `None` where its process id is not
+    /// known or it has ended.
+    #[must_use]
+    pub fn uid(&self) -> Option<u32> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid?)).ok()?;
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        // Real, effective, saved, and that of the file system.
+        uids.split_whitespace().nth(1)?.parse().ok()
+    }
 }
 
 /// Who holds `lock` in a control directory; where that may not be read, whether somebody reads

@@ -48,6 +48,7 @@ impl Scandir {
                 }
             };
             let scene = Scene {
+                place: self,
                 scandir: &scandir,
                 scanner: &scanner,
                 workshop: &workshop,

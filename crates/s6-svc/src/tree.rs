@@ -97,7 +97,7 @@ pub(crate) fn descend(slot: &Dir, path: &str) -> Result<Dir, FsError> {
     parts.try_fold(first, |dir, part| dir.below(part, Links::Refuse))
 }
 
-fn make_file(
+pub(crate) fn make_file(
     parent: &Dir,
     name: &str,
     bytes: &[u8],

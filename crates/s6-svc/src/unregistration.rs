@@ -104,18 +104,14 @@ impl<'a> Unregistration<'a> {
         let scanner = Scanner::find(&scandir)?;
         let workshop = Workshop::enter(&scandir, self.name, self.deadline, &mut self.steps)?;
         let scene = Scene {
+            place: self.scandir,
             scandir: &scandir,
             scanner: &scanner,
             workshop: &workshop,
         };
         let result = self.work(&scene, slot_name);
         let left = workshop.leave(&scandir, &mut self.steps);
-        match (result, left) {
-            (Ok(unregistered), Ok(())) => Ok(unregistered),
-            (Ok(_), Err(error)) => Err(error.into()),
-            (Err(cause), Ok(())) => Err(cause),
-            (Err(cause), Err(error)) => Err(RegistrationError::undo(cause, error.into())),
-        }
+        RegistrationError::both(result, left)
     }
 
     fn work(

@@ -93,6 +93,18 @@ pub enum RegistrationError {
 }
 
 impl RegistrationError {
+    /// How a work ended, and how clearing up after it did.
+    pub(crate) fn both<T>(
+        work: Result<T, Self>,
+        cleared: Result<(), impl Into<Self>>,
+    ) -> Result<T, Self> {
+        match (work, cleared) {
+            (result, Ok(())) => result,
+            (Ok(_), Err(error)) => Err(error.into()),
+            (Err(cause), Err(error)) => Err(Self::undo(cause, error.into())),
+        }
+    }
+
     pub(crate) fn undo(cause: Self, undo: Self) -> Self {
         Self::Undo {
             undo: Box::new(undo),

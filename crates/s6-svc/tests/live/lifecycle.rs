@@ -212,30 +212,3 @@ fn a_scanner_is_told_apart_from_none() {
     let other = tempfile::tempdir().unwrap();
     assert!(!Scandir::new(other.path()).unwrap().is_scanned().unwrap());
 }
-
-#[test]
-fn services_that_the_scanner_has_forgotten_are_supervised_again() {
-    let tree = Tree::start();
-    let names = ["a", "b", "c"].map(name);
-    for name in &names {
-        Registration::new(&tree.scandir, name, &sleeper().down())
-            .execute()
-            .unwrap();
-    }
-    // All at once, as an unprivileged `kill -9 -1` would.
-    let killed = tree.supervisors();
-    for pid in &killed {
-        crate::support::kill(*pid);
-    }
-    // Until the kernel has ended it, a killed process still holds its lock.
-    crate::support::until("the killed are gone", || {
-        let left = tree.supervisors();
-        !killed.iter().any(|pid| left.contains(pid))
-    });
-    for name in &names {
-        let definition = sleeper().down();
-        let call = Registration::new(&tree.scandir, name, &definition).deadline(soon());
-        assert_eq!(call.execute().unwrap(), Registered::Already);
-        assert!(tree.scandir.service(name).is_supervised().unwrap());
-    }
-}

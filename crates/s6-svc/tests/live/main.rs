@@ -12,6 +12,7 @@ mod child;
 mod commands;
 mod crash;
 mod differential;
+mod forgotten;
 mod golden;
 mod lifecycle;
 mod rig;

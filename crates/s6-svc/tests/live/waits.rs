@@ -315,12 +315,23 @@ fn a_killed_waiters_fifo_is_removed_by_the_next_one() {
             .ok()?;
         (comm.starts_with("s6-ftrigrd") && parent == child.id()).then_some(pid)
     });
-    for pid in helpers {
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let helpers: Vec<i32> = helpers.collect();
+    for pid in &helpers {
+        let pid = rustix::process::Pid::from_raw(*pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    // While it is dying it holds the FIFO open, and would count as somebody who listens.
+    until("its helper is dead", || {
+        helpers.iter().all(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_none_or(|rest| {
+                let state = rest.split_whitespace().next();
+                matches!(state, None | Some("Z" | "X"))
+            })
+        })
+    });
     until("only the FIFO is left", || listeners(&rig.service) == 1);
     let watch = Watch::new([rig.service.clone()]).unwrap();
     until("the abandoned one is gone and ours is there", || {
