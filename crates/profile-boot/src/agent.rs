@@ -1,6 +1,7 @@
 //! The agent that an image was made for: `/etc/talaria/agent.toml`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -43,6 +44,20 @@ pub struct Agent {
     pub gateway: Option<Gateway>,
     /// How its dashboard is run; `None` for an agent that has none.
     pub dashboard: Option<Dashboard>,
+    /// What it wants done at every boot, in this order.
+    pub boot: Vec<BootCommand>,
+}
+
+/// A command that runs at every boot, as the agent's user, once its home is
+/// there. A failure is a warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootCommand {
+    /// The command line, program first.
+    pub command: Vec<String>,
+    /// Whether gateways and the main program wait for its end.
+    pub wait: bool,
+    /// After how long it is killed.
+    pub timeout: Duration,
 }
 
 /// The command line of an agent's dashboard, program first.
@@ -120,6 +135,24 @@ struct AgentFile {
     credentials: Vec<String>,
     gateway: Option<GatewayTable>,
     dashboard: Option<DashboardTable>,
+    #[serde(default)]
+    boot: Vec<BootTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BootTable {
+    command: Vec<String>,
+    #[serde(default)]
+    wait: bool,
+    /// In seconds.
+    #[serde(default = "default_timeout")]
+    timeout: u32,
+}
+
+/// In seconds: longer than any boot should take.
+fn default_timeout() -> u32 {
+    60
 }
 
 #[derive(Deserialize)]
@@ -162,6 +195,8 @@ impl Agent {
         })?;
         let gateway = file.gateway.map(Gateway::try_from).transpose()?;
         let dashboard = file.dashboard.map(Dashboard::try_from).transpose()?;
+        let boot = file.boot.into_iter().map(BootCommand::try_from);
+        let boot = boot.collect::<Result<_, _>>()?;
         let program = absolute("program", &file.program)?;
         Ok(Self {
             name: file.name,
@@ -170,6 +205,7 @@ impl Agent {
             credentials: file.credentials,
             gateway,
             dashboard,
+            boot,
         })
     }
 
@@ -221,6 +257,21 @@ impl TryFrom<DashboardTable> for Dashboard {
     }
 }
 
+impl TryFrom<BootTable> for BootCommand {
+    type Error = AgentError;
+
+    fn try_from(table: BootTable) -> Result<Self, AgentError> {
+        let field = "boot.command";
+        let program = table.command.first();
+        absolute(field, program.ok_or(AgentError::EmptyCommand { field })?)?;
+        Ok(Self {
+            command: table.command,
+            wait: table.wait,
+            timeout: Duration::from_secs(table.timeout.into()),
+        })
+    }
+}
+
 impl Gateway {
     /// The command line of one profile's gateway, program first.
     #[must_use]
@@ -259,7 +310,7 @@ mod tests {
     )]
     #[case(
         "name = \"a\"\nprogram = \"/a\"\nsubcommand = []",
-        "line 3: unknown field `subcommand`, expected one of `name`, `program`, `subcommands`, `credentials`, `gateway`, `dashboard`"
+        "line 3: unknown field `subcommand`, expected one of `name`, `program`, `subcommands`, `credentials`, `gateway`, `dashboard`, `boot`"
     )]
     #[case(
         "name = \"a\"\nprogram = \"/a\"\n[gateway]\ndefault = []\nprofile = [\"/a\"]",
@@ -269,8 +320,27 @@ mod tests {
         "name = \"a\"\nprogram = \"/a\"\n[gateway]\ndefault = [\"/a\"]\nprofile = [\"/a\"]",
         "gateway.profile has no \"{profile}\" in it: every profile would run the same gateway"
     )]
+    #[case(
+        "name = \"a\"\nprogram = \"/a\"\n[[boot]]\ncommand = [\"sync\"]",
+        "boot.command: \"sync\" is not an absolute path"
+    )]
     fn a_wrong_file_is_refused_in_one_line(#[case] text: &str, #[case] message: &str) {
         assert_eq!(Agent::parse(text).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn a_boot_command_runs_in_the_background_for_a_minute_unless_told_otherwise() {
+        let text = "name = \"a\"\nprogram = \"/a\"\n[[boot]]\ncommand = [\"/s\"]\n\
+                    [[boot]]\ncommand = [\"/t\", \"x\"]\nwait = true\ntimeout = 5";
+        let command = |words: &[&str], wait, seconds| BootCommand {
+            command: words.iter().map(|&word| word.to_owned()).collect(),
+            wait,
+            timeout: Duration::from_secs(seconds),
+        };
+        assert_eq!(
+            Agent::parse(text).unwrap().boot,
+            [command(&["/s"], false, 60), command(&["/t", "x"], true, 5)]
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::profile::ProfileName;
 use crate::reconcile::{self, Observed};
 
 /// The file in the home.
-const FILE: &str = "logs/container-boot.log";
+pub const FILE: &str = "logs/container-boot.log";
 /// What it becomes once it is full.
 const ROTATED: &str = "logs/container-boot.log.1";
 /// Full is this many bytes.

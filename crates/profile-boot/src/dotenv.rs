@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
-use crate::read;
+use crate::read::{self, Odd};
 
-/// The variables of a file, in their order; none where it cannot be read.
-#[must_use]
-pub fn load(path: &Path) -> Vec<(String, String)> {
-    match read::small_file(path) {
-        Ok(Some(bytes)) => parse(&String::from_utf8_lossy(&bytes)),
-        Ok(None) | Err(_) => Vec::new(),
-    }
+/// The variables of a file, in their order; none where there is none.
+///
+/// # Errors
+/// [`Odd`], where something else than a small regular file stands there.
+pub fn load(path: &Path) -> Result<Vec<(String, String)>, Odd> {
+    let bytes = read::small_file(path).map_err(|reason| Odd {
+        path: path.to_owned(),
+        reason,
+    })?;
+    Ok(parse(&String::from_utf8_lossy(&bytes.unwrap_or_default())))
 }
 
 /// The variables of a text. Lines that are none are passed over.

@@ -51,6 +51,21 @@ pub fn of_gateway(
     variables
 }
 
+/// Whether a variable says yes, in the words that the agent takes for yes.
+///
+/// ```
+/// use profile_boot::environment::is_truthy;
+/// assert!(is_truthy("1") && is_truthy("True") && is_truthy("yes"));
+/// assert!(!is_truthy("0") && !is_truthy("") && !is_truthy("on"));
+/// ```
+#[must_use]
+pub fn is_truthy(value: &str) -> bool {
+    matches!(
+        value.trim().to_ascii_lowercase().as_str(),
+        "1" | "true" | "yes"
+    )
+}
+
 /// Whether a name matches a pattern, in which `*` stands for anything.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else {

@@ -4,12 +4,14 @@
 //! word, `gateway_state` the gateway's own. Reading is tolerant: whatever
 //! stands in the file's place, the answer is a [`Record`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use s6_svc::Want;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{atomic, read};
 
@@ -60,15 +62,27 @@ impl Record {
         Some(if up { Want::Up } else { Want::Down })
     }
 
+    /// Whether an operator has said what the gateway is to do.
+    #[must_use]
+    pub fn has_desired(&self) -> bool {
+        matches!(
+            self,
+            Self::State {
+                desired: Some(_),
+                ..
+            }
+        )
+    }
+
     /// Reads the record of the profile that lives in `directory`.
     #[must_use]
     pub fn read(directory: &Path) -> Self {
         Self::of(read::small_file(&directory.join(FILE_NAME)))
     }
 
-    /// The same of a directory that is open.
-    pub(crate) fn read_at(directory: impl AsFd) -> Self {
-        Self::of(read::small_file_at(directory, FILE_NAME))
+    /// The same of a directory by its path from one that is open.
+    pub(crate) fn read_at(open: impl AsFd, directory: &Path) -> Self {
+        Self::of(read::small_file_at(open, directory.join(FILE_NAME)))
     }
 
     fn of(file: Result<Option<Vec<u8>>, String>) -> Self {
@@ -135,15 +149,16 @@ pub fn record_want(directory: &Path, want: Want) -> io::Result<()> {
     let path = directory.join(FILE_NAME);
     let known = read::small_file(&path).ok().flatten();
     let known = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let mut state: serde_json::Map<String, serde_json::Value> = known.unwrap_or_default();
+    // As text, since a number that is read and written again may have become another one.
+    let mut state: BTreeMap<String, Box<RawValue>> = known.unwrap_or_default();
     let word = match want {
         Want::Up => "running",
         Want::Down => "stopped",
     };
-    state.insert("desired_state".to_owned(), word.into());
-    let mut text = serde_json::Value::Object(state).to_string();
-    text.push('\n');
-    atomic::write(&path, text.as_bytes(), 0o600)
+    state.insert("desired_state".to_owned(), to_raw_value(word)?);
+    let mut text = serde_json::to_vec(&state)?;
+    text.push(b'\n');
+    atomic::write(&path, &text, 0o600)
 }
 
 #[cfg(test)]

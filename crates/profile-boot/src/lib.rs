@@ -19,6 +19,7 @@ mod atomic;
 pub mod boot_log;
 pub mod dotenv;
 pub mod environment;
+mod folder;
 pub mod gateway_state;
 pub mod identity;
 pub mod lifecycle;
@@ -28,3 +29,7 @@ pub mod provision;
 mod read;
 pub mod reconcile;
 pub mod slot;
+pub mod supervisors;
+
+pub use atomic::sweep_interrupted;
+pub use read::Odd;

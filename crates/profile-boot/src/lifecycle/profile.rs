@@ -46,7 +46,8 @@ pub enum Deleted {
 /// Makes a profile with its directories, its port, and a slot that is down.
 ///
 /// `SOUL.md`, which makes the directory a profile, comes last, from the one in
-/// `seeds` where the image has one: whoever is killed before that can do it again.
+/// `seeds` where the image has one: whoever is killed before that can do it again, as can
+/// whoever finds no room for the port or the slot.
 ///
 /// # Errors
 /// [`LifecycleError::Reserved`] for `default`, [`LifecycleError::Exists`] where
@@ -72,6 +73,15 @@ pub fn create(site: &Site, profile: &ProfileName, seeds: &Path) -> Result<Create
             profile: profile.clone(),
         });
     }
+    announce(site, profile).inspect_err(|_| {
+        // Without it the directory is no profile, and the same call can be made again. Where it
+        // cannot be removed, the profile is there, and starting its gateway does the rest.
+        fs::remove_file(&soul).ok();
+    })
+}
+
+/// Gives a profile its port and its slot.
+fn announce(site: &Site, profile: &ProfileName) -> Result<Created, LifecycleError> {
     let port = port::assign(&site.home, profile)?;
     let registered = match register(site, profile, Want::Down) {
         Ok(()) => true,

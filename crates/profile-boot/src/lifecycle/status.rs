@@ -8,12 +8,15 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
-use s6_svc::{Death, DeathTally, Exit, Phase, Status, StatusError, Tai64n, Want};
+use s6_svc::{
+    Death, DeathTally, Exit, Phase, Scandir, ServiceDir, Status, StatusError, Tai64n, Want,
+};
 
 use super::{LifecycleError, Site};
 use crate::gateway_state::Record;
 use crate::port::{self, Assigned};
 use crate::profile::{self, ProfileName};
+use crate::slot;
 
 /// A gateway's word for a configuration that it cannot work with: `EX_CONFIG`.
 const BAD_CONFIGURATION: Exit = Exit::Code(78);
@@ -144,7 +147,7 @@ pub fn is_unwell(status: &GatewayStatus) -> bool {
 /// [`LifecycleError::NoSuchProfile`], and where what s6 wrote cannot be read.
 pub fn status(site: &Site, profile: &ProfileName) -> Result<GatewayStatus, LifecycleError> {
     site.check(profile)?;
-    look(site, profile.clone(), None, Tai64n::now())
+    look(site, profile.clone(), &site.scandir, None, Tai64n::now())
 }
 
 /// The status of every gateway, `default` first, the rest by name. One that
@@ -161,10 +164,13 @@ pub fn all(site: &Site) -> Result<Vec<Result<GatewayStatus, LifecycleError>>, Li
     let open = rustix::fs::open(site.home.join("profiles"), flags, Mode::empty()).ok();
     let open = open.as_ref().map(AsFd::as_fd);
     let share = share(found.profiles.len());
+    // Where it cannot be opened, each look says why.
+    let held = site.scandir.held_open().ok();
+    let scandir = held.as_ref().unwrap_or(&site.scandir);
     let look_at = |profiles: &[ProfileName]| -> Vec<_> {
         let looks = profiles.iter().cloned();
         looks
-            .map(|profile| look(site, profile, open, now))
+            .map(|profile| look(site, profile, scandir, open, now))
             .collect()
     };
     // A look is little more than waiting for the kernel, some twenty times.
@@ -197,10 +203,11 @@ fn share(profiles: usize) -> usize {
     profiles.div_ceil(threads).max(WORTH_A_THREAD)
 }
 
-/// Looks at one gateway; with `profiles/` open where many are looked at.
+/// Looks at one gateway; with the scandir and `profiles/` open where many are looked at.
 fn look(
     site: &Site,
     profile: ProfileName,
+    scandir: &Scandir,
     profiles: Option<BorrowedFd<'_>>,
     now: Tai64n,
 ) -> Result<GatewayStatus, LifecycleError> {
@@ -211,10 +218,13 @@ fn look(
         None => rustix::fs::open(&directory, flags, Mode::empty()),
     };
     let (record, port) = match opened {
-        Ok(open) => (Record::read_at(&open), port::lookup_at(&open, &profile)),
+        Ok(open) => (
+            Record::read_at(&open, "".as_ref()),
+            port::lookup_at(&open, &profile),
+        ),
         Err(_) => (Record::read(&directory), port::lookup(&site.home, &profile)),
     };
-    let service = site.service(&profile);
+    let service = scandir.service(&slot::service_name(&profile));
     let unsupervised = GatewayStatus {
         profile: profile.clone(),
         directory,
@@ -227,34 +237,64 @@ fn look(
         record,
         port,
     };
-    let status = match service.status() {
-        Ok(status) => status,
-        Err(StatusError::NotSupervised { .. }) => return Ok(unsupervised),
-        Err(StatusError::Fs(error)) if error.is_missing() => return Ok(unsupervised),
+    let seen = match Seen::of(&service, &unsupervised.record, now) {
+        Ok(Some(seen)) => seen,
+        Ok(None) => return Ok(unsupervised),
         Err(source) => return Err(LifecycleError::Status { profile, source }),
     };
-    let ran = status.phase() != Phase::NeverStarted;
-    let tally = match ran.then(|| service.death_tally()) {
-        Some(Ok(tally)) => tally,
-        // What never ran has not died, and need not be asked. What did may have gone meanwhile.
-        None | Some(Err(StatusError::NotSupervised { .. })) => DeathTally::default(),
-        Some(Err(StatusError::Fs(error))) if error.is_missing() => DeathTally::default(),
-        Some(Err(source)) => return Err(LifecycleError::Status { profile, source }),
-    };
-    let waits = matches!(status.phase(), Phase::Down | Phase::Finishing { .. });
     Ok(GatewayStatus {
-        state: state(&status, &tally, &unsupervised.record, now),
-        want: Some(status.want()),
-        pid: status.pid().filter(|_| status.is_up()),
-        since: ran.then(|| status.since()),
-        restarts: tally.deaths().len().saturating_sub(usize::from(waits)),
-        last_exit: tally
-            .deaths()
-            .last()
-            .map(|death| death.exit)
-            .or(status.exit()),
+        state: seen.state,
+        want: Some(seen.want),
+        pid: seen.pid,
+        since: seen.since,
+        restarts: seen.restarts,
+        last_exit: seen.last_exit,
         ..unsupervised
     })
+}
+
+/// What s6 says of a service that it supervises.
+pub(super) struct Seen {
+    pub(super) state: State,
+    pub(super) want: Want,
+    pub(super) pid: Option<u32>,
+    pub(super) since: Option<Tai64n>,
+    pub(super) restarts: usize,
+    pub(super) last_exit: Option<Exit>,
+}
+
+impl Seen {
+    /// `None` where nobody supervises it.
+    pub(super) fn of(
+        service: &ServiceDir,
+        record: &Record,
+        now: Tai64n,
+    ) -> Result<Option<Self>, StatusError> {
+        let status = match service.status() {
+            Ok(status) => status,
+            Err(StatusError::NotSupervised { .. }) => return Ok(None),
+            Err(StatusError::Fs(error)) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let ran = status.phase() != Phase::NeverStarted;
+        let tally = match ran.then(|| service.death_tally()) {
+            Some(Ok(tally)) => tally,
+            // What never ran has not died, and need not be asked. What did may have gone meanwhile.
+            None | Some(Err(StatusError::NotSupervised { .. })) => DeathTally::default(),
+            Some(Err(StatusError::Fs(error))) if error.is_missing() => DeathTally::default(),
+            Some(Err(error)) => return Err(error),
+        };
+        let waits = matches!(status.phase(), Phase::Down | Phase::Finishing { .. });
+        let last = tally.deaths().last().map(|death| death.exit);
+        Ok(Some(Self {
+            state: state(&status, &tally, record, now),
+            want: status.want(),
+            pid: status.pid().filter(|_| status.is_up()),
+            since: ran.then(|| status.since()),
+            restarts: tally.deaths().len().saturating_sub(usize::from(waits)),
+            last_exit: last.or(status.exit()),
+        }))
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,118 @@
+//! An open directory, and what is in it by names relative to it.
+//!
+//! A look at a thousand profiles is some ten thousand lookups. By absolute paths each of them
+//! walks through `/`, which storage drivers in user space answer with a round trip every time.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, mkdirat, openat, readlinkat, renameat};
+use rustix::fs::{statat, symlinkat, unlinkat};
+use rustix::io::Errno;
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens it; a link in its place is followed.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self {
+            fd: rustix::fs::open(path, flags, Mode::empty())?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// A directory in it; a link is refused.
+    pub(crate) fn at(&self, name: &str) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Self {
+            fd: openat(&self.fd, name, flags, Mode::empty())?,
+            path: self.path.join(name),
+        })
+    }
+
+    /// The names of what is in a directory below it.
+    pub(crate) fn names(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let entries = Dir::new(openat(&self.fd, directory, flags, Mode::empty())?)?;
+        entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What kind of file `name` is, a link being one; `None` where nothing is there.
+    pub(crate) fn kind(&self, name: impl AsRef<Path>) -> io::Result<Option<FileType>> {
+        match statat(&self.fd, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether `name` leads to something, links followed.
+    pub(crate) fn leads_somewhere(&self, name: impl AsRef<Path>) -> bool {
+        statat(&self.fd, name.as_ref(), AtFlags::empty()).is_ok()
+    }
+
+    /// Whether `name` is a link to `target`.
+    pub(crate) fn is_link_to(&self, name: &str, target: &Path) -> bool {
+        let found: Result<CString, _> = readlinkat(&self.fd, name, Vec::new());
+        found.is_ok_and(|found| found.as_bytes() == target.as_os_str().as_encoded_bytes())
+    }
+
+    /// Makes a directory. Whether it did: `false` where something is there.
+    pub(crate) fn make_directory(&self, name: &str) -> io::Result<bool> {
+        match mkdirat(&self.fd, name, Mode::from_bits_retain(0o777)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a file where nothing is.
+    pub(crate) fn make_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_bits_retain(0o666);
+        File::from(openat(&self.fd, name, flags, mode)?).write_all(bytes)
+    }
+
+    /// Makes a link where nothing is.
+    pub(crate) fn make_link(&self, name: &str, target: &Path) -> io::Result<()> {
+        Ok(symlinkat(target, &self.fd, name)?)
+    }
+
+    pub(crate) fn rename(&self, old: &str, new: &str) -> io::Result<()> {
+        Ok(renameat(&self.fd, old, &self.fd, new)?)
+    }
+
+    /// Removes whatever `name` is, a link and not what it leads to. Nothing there is fine.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        let removed = match self.kind(name)? {
+            None => return Ok(()),
+            Some(FileType::Directory) => fs::remove_dir_all(self.path.join(name)),
+            Some(_) => unlinkat(&self.fd, name, AtFlags::empty()).map_err(io::Error::from),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
