@@ -1,0 +1,233 @@
+use crate::agent::{PATIENCE, behave};
+use sandbox_agent::wire::{OnDisconnect, RunSpec};
+use sandbox_client::broker::{
+    BrokerError, OpenFailure, Opened, Opener, Place, Served, connect, serve, stop,
+};
+use sandbox_client::{Client, Event};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const LONG: Duration = Duration::from_mins(10);
+
+/// Streams to agents of the test's own, counted.
+#[derive(Default, Clone)]
+struct Doubles(Arc<AtomicUsize>);
+
+impl Opener for Doubles {
+    type Reader = ReadHalf<DuplexStream>;
+    type Writer = WriteHalf<DuplexStream>;
+
+    async fn open(
+        &self,
+        sandbox: &str,
+    ) -> Result<Opened<Self::Reader, Self::Writer>, (OpenFailure, String)> {
+        if sandbox == "missing" {
+            return Err((
+                OpenFailure::NotFound,
+                "no sandbox is called missing".to_owned(),
+            ));
+        }
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let (host, agent) = duplex(1 << 16);
+        tokio::spawn(behave(agent));
+        let (reader, writer) = tokio::io::split(host);
+        // The double's hash is all sevens.
+        let hash = if sandbox == "impostor" {
+            vec![8]
+        } else {
+            vec![7; 8]
+        };
+        Ok(Opened {
+            reader,
+            writer,
+            hash,
+        })
+    }
+}
+
+type Serving = JoinHandle<Result<Served, BrokerError>>;
+
+async fn serving(place: &Place, build: &'static str, idle: Duration) -> (Doubles, Serving) {
+    let doubles = Doubles::default();
+    let (ready, is_ready) = oneshot::channel();
+    let task = tokio::spawn({
+        let (place, doubles) = (place.clone(), doubles.clone());
+        async move { serve(&place, build, idle, doubles, || ready.send(()).unwrap()).await }
+    });
+    is_ready.await.unwrap();
+    (doubles, task)
+}
+
+fn nothing_to_start() -> Command {
+    Command::new("/bin/true")
+}
+
+async fn client(place: &Place, sandbox: &str) -> Result<Client, BrokerError> {
+    connect(place, "build", sandbox, PATIENCE, nothing_to_start).await
+}
+
+fn place() -> (tempfile::TempDir, Place) {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new(dir.path().join("talaria"), "engine");
+    (dir, place)
+}
+
+async fn said(client: &Client, what: &str) -> Vec<u8> {
+    let running = client.run(&RunSpec::shell(what)).unwrap();
+    running.collect(1 << 20).await.unwrap().stdout
+}
+
+#[tokio::test]
+async fn many_clients_share_one_stream() {
+    let (_dir, place) = place();
+    let (doubles, _task) = serving(&place, "build", LONG).await;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(client(&place, "a").await.unwrap());
+    }
+    for (number, client) in clients.iter().enumerate() {
+        assert_eq!(
+            said(client, &format!("{number}")).await,
+            number.to_string().as_bytes()
+        );
+    }
+    client(&place, "b").await.unwrap();
+    assert_eq!(doubles.0.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_leaves_the_others_alone() {
+    let (_dir, place) = place();
+    let (doubles, _task) = serving(&place, "build", LONG).await;
+    let (one, other) = (
+        client(&place, "a").await.unwrap(),
+        client(&place, "a").await.unwrap(),
+    );
+    let mut staying = other.run(&RunSpec::shell("hang")).unwrap();
+    assert_eq!(staying.next().await.unwrap(), Some(Event::Started(2)));
+    let mut going = one.run(&RunSpec::shell("hang")).unwrap();
+    let mut kept = RunSpec::shell("hang");
+    kept.on_disconnect = OnDisconnect::Keep;
+    let mut also_going = one.run(&kept).unwrap();
+    assert_eq!(going.next().await.unwrap(), Some(Event::Started(2)));
+    assert_eq!(also_going.next().await.unwrap(), Some(Event::Started(2)));
+    drop((going, also_going, one));
+    assert_eq!(said(&other, "still here").await, b"still here");
+    staying.control().cancel();
+    assert!(matches!(
+        staying.next().await.unwrap(),
+        Some(Event::Ended(_))
+    ));
+    assert_eq!(doubles.0.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_floods_loses_its_clients_and_no_others() {
+    let (_dir, place) = place();
+    let (doubles, _task) = serving(&place, "build", LONG).await;
+    let (bad, good) = (
+        client(&place, "bad").await.unwrap(),
+        client(&place, "good").await.unwrap(),
+    );
+    let flooded = bad.run(&RunSpec::shell("flood")).unwrap();
+    bad.until_lost().await;
+    drop(flooded);
+    assert_eq!(said(&good, "fine").await, b"fine");
+    // The next one gets a stream of its own.
+    let again = client(&place, "bad").await.unwrap();
+    assert_eq!(said(&again, "again").await, b"again");
+    assert_eq!(doubles.0.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_not_there_is_named() {
+    let (_dir, place) = place();
+    let (_doubles, _task) = serving(&place, "build", LONG).await;
+    let Err(BrokerError::Open { failure, text }) = client(&place, "missing").await else {
+        panic!("it was found");
+    };
+    assert_eq!(failure, OpenFailure::NotFound);
+    assert_eq!(text, "no sandbox is called missing");
+}
+
+#[tokio::test]
+async fn another_agent_than_was_given_is_not_spoken_to() {
+    let (_dir, place) = place();
+    let (_doubles, _task) = serving(&place, "build", LONG).await;
+    let Err(BrokerError::Open { failure, .. }) = client(&place, "impostor").await else {
+        panic!("it was spoken to");
+    };
+    assert_eq!(failure, OpenFailure::NoAgent);
+}
+
+#[tokio::test]
+async fn it_ends_when_nobody_has_come_for_a_while() {
+    let (_dir, place) = place();
+    let (_doubles, task) = serving(&place, "build", Duration::from_millis(50)).await;
+    let client = client(&place, "a").await.unwrap();
+    assert_eq!(said(&client, "x").await, b"x");
+    assert!(!task.is_finished());
+    drop(client);
+    assert_eq!(task.await.unwrap().unwrap(), Served::Idle);
+    assert!(!place.socket().exists());
+}
+
+#[tokio::test]
+async fn it_ends_when_it_is_asked_to() {
+    let (_dir, place) = place();
+    assert!(!stop(&place, "build").await.unwrap());
+    let (_doubles, task) = serving(&place, "build", LONG).await;
+    assert!(stop(&place, "build").await.unwrap());
+    assert_eq!(task.await.unwrap().unwrap(), Served::Asked);
+}
+
+#[tokio::test]
+async fn one_place_has_one_broker_and_a_killed_one_leaves_it() {
+    let (_dir, place) = place();
+    let (_doubles, task) = serving(&place, "build", LONG).await;
+    let second = serve(&place, "build", LONG, Doubles::default(), || {}).await;
+    assert_eq!(second.unwrap(), Served::Taken);
+    // As SIGKILL would: the socket's file stays.
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(place.socket().exists());
+    let (_doubles, _task) = serving(&place, "build", LONG).await;
+    let client = client(&place, "a").await.unwrap();
+    assert_eq!(said(&client, "x").await, b"x");
+}
+
+#[tokio::test]
+async fn another_build_gets_a_broker_of_its_own() {
+    let (_dir, place) = place();
+    let (_doubles, old) = serving(&place, "old", LONG).await;
+    let staying = connect(&place, "old", "a", PATIENCE, nothing_to_start)
+        .await
+        .unwrap();
+    let (started, place_of_new) = (Arc::new(AtomicUsize::new(0)), place.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let new = {
+        let started = Arc::clone(&started);
+        connect(&place, "build", "a", PATIENCE, move || {
+            started.fetch_add(1, Ordering::SeqCst);
+            let place = place_of_new.clone();
+            runtime.spawn(
+                async move { serve(&place, "build", LONG, Doubles::default(), || {}).await },
+            );
+            nothing_to_start()
+        })
+        .await
+        .unwrap()
+    };
+    assert!(started.load(Ordering::SeqCst) >= 1);
+    assert_eq!(said(&new, "new").await, b"new");
+    // The old one serves whom it has, and ends with them.
+    assert_eq!(said(&staying, "old").await, b"old");
+    assert!(!old.is_finished());
+    drop(staying);
+    assert_eq!(old.await.unwrap().unwrap(), Served::Asked);
+}
