@@ -15,18 +15,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use profile_boot::slot;
-use s6_svc::Scandir;
 
 use crate::error::BootError;
 use crate::identity::Identity;
 use crate::init::{self, state};
 use crate::process_table::{self, Process};
 use crate::signals::{Event, Signals};
-use crate::{exec, paths, reconcile, report};
-
-/// How many s6-supervise processes the tree can hold: two for each logged slot.
-/// s6-svscan keeps its table on the stack, about 400 bytes an entry.
-const MAX_SUPERVISED: &str = "4096";
+use crate::{exec, paths, reconcile, report, svscanctl};
 
 /// How long the supervisors of an earlier tree may take to stop their services.
 const ORPHANS_GRACE: Duration = Duration::from_millis(1500);
@@ -45,7 +40,7 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
         heal();
     }
     let mut command = Command::new(Path::new(paths::COMMANDS).join("s6-svscan"));
-    command.args(["-C", MAX_SUPERVISED]);
+    command.arg("-C").arg(slot::MAX_SUPERVISED.to_string());
     if let Some(ready) = &ready {
         command.arg("-d").arg(ready.as_raw_fd().to_string());
     }
@@ -64,9 +59,7 @@ fn heal() {
 
 /// Has the slots start as they were last told to.
 fn keep_wants() -> Result<(), BootError> {
-    let scandir = Scandir::new(paths::AGENT_SCANDIR).map_err(|error| {
-        BootError::file("list it", paths::AGENT_SCANDIR)(io::Error::other(error))
-    })?;
+    let scandir = svscanctl::agent_scandir()?;
     let failed = slot::keep_wants(&scandir).map_err(|error| {
         BootError::file("list it", paths::AGENT_SCANDIR)(io::Error::other(error))
     })?;

@@ -51,7 +51,12 @@ pub(crate) fn load(directory: &Path) -> io::Result<Vec<Variable>> {
             OsString::from_vec(fs::read(entry.path())?),
         ));
     }
-    for record in fs::read(beside(directory))?.split(|byte| *byte == 0) {
+    // s6-overlay keeps nothing beside it.
+    let rest = match fs::read(beside(directory)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        rest => rest?,
+    };
+    for record in rest.split(|byte| *byte == 0) {
         // A name is never empty, so an equals sign in front belongs to it.
         if let Some(equals) = record.iter().skip(1).position(|byte| *byte == b'=') {
             let (name, value) = (&record[..=equals], &record[equals + 2..]);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use profile_boot::agent::{AGENT_TOML, AgentError};
 use profile_boot::identity::IdentityError;
 use profile_boot::profile::ProfileName;
+use s6_svc::FsError;
 
 /// Why an applet could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,8 @@ pub(crate) enum BootError {
         path: PathBuf,
         source: io::Error,
     },
+    #[error("{path}: cannot give its services to the agent", path = .path.display())]
+    Supervision { path: PathBuf, source: FsError },
     #[error("{call}")]
     System {
         call: &'static str,
@@ -158,7 +161,7 @@ impl BootError {
             Self::NotWritable { .. } | Self::ReadOnly { .. } => 73,
             Self::NotFound { .. } | Self::NoAgent { .. } => 127,
             Self::Execute { .. } | Self::Drop { .. } => 126,
-            Self::File { .. } | Self::System { .. } => 111,
+            Self::File { .. } | Self::Supervision { .. } | Self::System { .. } => 111,
             Self::SaidAlready { code } => *code,
             Self::Stage2 { failure, .. } => failure.exit_code(),
         }
@@ -189,6 +192,11 @@ impl BootError {
                     "talaria profile create {profile} makes it, in a container of the same volume"
                 )
             }
+            Self::UnusableId { .. } => {
+                "leave it out for 10000, or give the ids that own the directory: \
+                 stat -c %u:%g DIRECTORY"
+                    .into()
+            }
             Self::Remap { .. } => {
                 "under --read-only start with --user UID:GID instead of HERMES_UID and HERMES_GID"
                     .into()
@@ -204,6 +212,9 @@ impl BootError {
                 ..
             } => "it says which program the agent is; the image has one, and a mount may hide it"
                 .into(),
+            Self::AgentToml { .. } => {
+                "the image brings the file along, and a mount may hide it: mend it there".into()
+            }
             Self::Stage2 {
                 path,
                 failure: Stage2Failure::NotExecutable,

@@ -6,6 +6,7 @@
 
 mod agent_tree;
 mod applet;
+mod boot_commands;
 mod containment;
 mod dashboard;
 mod environment;
@@ -15,6 +16,7 @@ mod gateway;
 mod identity;
 mod init;
 mod main_wrapper;
+mod owner_record;
 mod ownership;
 mod paths;
 mod process_table;
@@ -26,6 +28,7 @@ mod settings;
 mod setup;
 mod shim;
 mod signals;
+mod supervise_perms;
 mod svscanctl;
 mod sys;
 mod with_contenv;
@@ -61,6 +64,7 @@ fn dispatch(args: &[OsString]) -> Result<Infallible, BootError> {
         Applet::MainWrapper => main_wrapper::run(args),
         Applet::Reconcile => reconcile::run(),
         Applet::Setup => setup::run(),
+        Applet::SupervisePerms => supervise_perms::run(),
         Applet::SvscanFinish => init::shutdown::run(),
         Applet::SvscanSignal(signal) => init::on_signal::run(signal),
         Applet::Svscanctl => svscanctl::run(args),

@@ -6,7 +6,7 @@ use std::path::Path;
 use profile_boot::agent::Agent;
 use profile_boot::profile::ProfileName;
 
-use crate::paths;
+use crate::{dashboard, paths};
 
 /// What the container is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,22 @@ pub(crate) fn supervised_gateway(route: &Route, agent: &Agent) -> Option<Profile
 /// Whether the container is there for the dashboard alone.
 pub(crate) fn is_dashboard(route: &Route) -> bool {
     matches!(route, Route::Agent(args) if args.first().is_some_and(|word| word == "dashboard"))
+}
+
+/// Where a container's dashboard listens: what its arguments say, or the agent's own default.
+pub(crate) fn dashboard_address(route: &Route) -> String {
+    let (Route::Agent(words) | Route::Program(words)) = route;
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let said = |option: &str| {
+        let apart = words.iter().skip_while(|word| *word != option).nth(1);
+        let joined = words
+            .iter()
+            .find_map(|word| word.strip_prefix(option)?.strip_prefix('='));
+        joined.or(apart.map(AsRef::as_ref))
+    };
+    let host = said("--host").unwrap_or(dashboard::LOOPBACK);
+    let port = said("--port").unwrap_or(dashboard::PORT);
+    format!("{host} {port}")
 }
 
 /// Drops what images before this one had in front of the arguments.
@@ -151,6 +167,14 @@ mod tests {
     #[case("/usr/bin/tini -- sleep 1", "sleep 1")]
     fn this_is_a_program(#[case] line: &str, #[case] args: &str) {
         assert_eq!(route_of(line), Route::Program(words(args)));
+    }
+
+    #[rstest]
+    #[case("dashboard", "127.0.0.1 9119")]
+    #[case("dashboard --host 0.0.0.0 --no-open", "0.0.0.0 9119")]
+    #[case("hermes dashboard --port=80 --host=::", ":: 80")]
+    fn a_dashboard_listens_where_it_is_told_to(#[case] line: &str, #[case] address: &str) {
+        assert_eq!(dashboard_address(&route_of(line)), address);
     }
 
     #[rstest]

@@ -46,14 +46,6 @@ impl Settings {
     }
 }
 
-/// Whether a variable says yes, in the words that the agent takes for yes.
-pub(crate) fn is_truthy(value: &str) -> bool {
-    matches!(
-        value.trim().to_ascii_lowercase().as_str(),
-        "1" | "true" | "yes"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use profile_boot::provision::{self, Wishes};
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
-use crate::{containment, ownership, paths, report, sys};
+use crate::{boot_commands, containment, ownership, paths, report, sys};
 
 /// Makes the home where it is missing, gives it to the agent where it is not
 /// the agent's, and fills it with what the agent starts from.
@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
             0
         })?;
     }
+    boot_commands::run(&home, &identity)?;
     std::process::exit(0);
 }
 
@@ -91,6 +92,7 @@ fn own_home(home: &Path, identity: &Identity) -> Result<Option<OwnedFd>, BootErr
             identity.uid
         ));
     }
+    ownership::heal_known(&directory, identity);
     Ok(Some(directory))
 }
 
@@ -135,6 +137,9 @@ fn fill_home(home: &Path) -> Result<(), BootError> {
             .filter(|text| !text.is_empty()),
         gateway_state: std::env::var("HERMES_GATEWAY_BOOTSTRAP_STATE").ok(),
     };
+    for odd in provision::odd(home) {
+        report::warning(odd);
+    }
     let steps = provision::plan(home, Path::new(paths::SEEDS), &wishes);
     for error in provision::execute(&steps, home) {
         report::warning(report::chain(&error));

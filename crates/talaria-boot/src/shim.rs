@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 use std::ffi::OsString;
 
+use profile_boot::environment::is_truthy;
+
 use crate::error::BootError;
 use crate::identity::{self, Identity};
-use crate::{exec, main_wrapper, settings};
+use crate::{exec, main_wrapper};
 
 /// The variable that lets root stay root.
 const AS_ROOT: &str = "HERMES_DOCKER_EXEC_AS_ROOT";
@@ -15,7 +17,7 @@ const AS_ROOT: &str = "HERMES_DOCKER_EXEC_AS_ROOT";
 pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     let agent = main_wrapper::load_agent()?;
     let mut command = std::process::Command::new(&agent.program);
-    let as_root = std::env::var(AS_ROOT).is_ok_and(|value| settings::is_truthy(&value));
+    let as_root = std::env::var(AS_ROOT).is_ok_and(|value| is_truthy(&value));
     let identity = Identity::of_agent()?;
     if identity.is_switch() && !as_root {
         identity.assume()?;

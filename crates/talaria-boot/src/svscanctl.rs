@@ -3,10 +3,13 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
 use profile_boot::slot;
+use profile_boot::supervisors::Supervisors;
+use s6_svc::Scandir;
 
 use crate::error::BootError;
 use crate::identity::Identity;
@@ -23,15 +26,28 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     }) {
         // Root has nothing to do among what the agent's user can write.
         Identity::of_agent()?.assume()?;
-        normalise()?;
+        normalise(supervisors()?)?;
     }
     Err(exec::exec(Command::new(paths::SVSCANCTL).args(args)))
 }
 
+/// Whose supervisors work in the agent's scandir.
+pub(crate) fn supervisors() -> Result<Supervisors, BootError> {
+    let scandir = agent_scandir()?;
+    Ok(Supervisors::of(&scandir))
+}
+
+/// The agent's scandir.
+pub(crate) fn agent_scandir() -> Result<Scandir, BootError> {
+    Scandir::new(paths::AGENT_SCANDIR)
+        .map_err(|error| BootError::file("list it", paths::AGENT_SCANDIR)(io::Error::other(error)))
+}
+
 /// Normalises every gateway slot, and says which could not be.
-pub(crate) fn normalise() -> Result<(), BootError> {
+pub(crate) fn normalise(supervisors: Supervisors) -> Result<(), BootError> {
     let scandir = Path::new(paths::AGENT_SCANDIR);
-    let changed = slot::normalise(scandir).map_err(BootError::file("list it", scandir))?;
+    let changed =
+        slot::normalise(scandir, supervisors).map_err(BootError::file("list it", scandir))?;
     for (slot, result) in changed {
         match result {
             Ok(()) => {

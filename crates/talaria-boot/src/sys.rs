@@ -1,6 +1,14 @@
 //! The one place where this process splits in two.
-#![expect(unsafe_code, reason = "fork has no safe form")]
+#![expect(
+    unsafe_code,
+    reason = "fork has no safe form, nor has what comes between it and exec"
+)]
 
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::sys::signal::SigSet;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
@@ -16,6 +24,15 @@ pub(crate) fn fork(child: impl FnOnce() -> i32) -> Result<Pid, BootError> {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => std::process::exit(child()),
     }
+}
+
+/// Has a command start with no signal blocked, whatever this process has blocked
+/// for itself: what could not be told to end would keep a container from ending.
+pub(crate) fn unblocked(command: &mut Command) -> &mut Command {
+    let unblock = || SigSet::empty().thread_set_mask().map_err(io::Error::from);
+    // SAFETY: all that is called between fork and exec is sigprocmask, which is
+    // async-signal-safe, and an error of it is made without allocating.
+    unsafe { command.pre_exec(unblock) }
 }
 
 /// Acts with the agent's user as this process' effective one.

@@ -6,13 +6,18 @@ pub(crate) mod run;
 
 use std::ffi::{OsStr, OsString};
 
+use profile_boot::environment::is_truthy;
+
 use crate::environment::Variable;
-use crate::settings;
+
+/// Where the dashboard listens unless it is told otherwise: nobody outside the
+/// container reaches that.
+pub(crate) const LOOPBACK: &str = "127.0.0.1";
+pub(crate) const PORT: &str = "9119";
 
 /// Whether the container's environment asks for a dashboard.
 pub(crate) fn is_wanted(environment: &[Variable]) -> bool {
-    value(environment, "HERMES_DASHBOARD")
-        .is_some_and(|value| settings::is_truthy(&value.to_string_lossy()))
+    value(environment, "HERMES_DASHBOARD").is_some_and(|value| is_truthy(&value.to_string_lossy()))
 }
 
 /// A variable of the container's environment that says something.

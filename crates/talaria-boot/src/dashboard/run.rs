@@ -6,18 +6,15 @@ use std::process::Command;
 
 use profile_boot::agent::AGENT_TOML;
 
-use super::{is_wanted, value};
+use super::{LOOPBACK, PORT, is_wanted, value};
 use crate::error::BootError;
 use crate::identity::{self, Identity};
 use crate::{exec, gateway, main_wrapper, report, with_contenv};
 
-/// Where the dashboard listens unless it is told otherwise: nobody outside the
-/// container reaches that.
-const LOOPBACK: &str = "127.0.0.1";
-const PORT: &str = "9119";
-
 /// Becomes the dashboard, where one is wanted.
 pub(crate) fn run() -> Result<Infallible, BootError> {
+    // The logger, which marks its lines, reads standard output.
+    nix::unistd::dup2_stderr(std::io::stdout()).map_err(BootError::system("dup2"))?;
     let environment = with_contenv::container()?;
     if !is_wanted(&environment) {
         report::line(&"dashboard: not asked for; HERMES_DASHBOARD=1 asks for it");
@@ -29,7 +26,6 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
     })?;
     Identity::of_agent()?.assume()?;
     gateway::die_with_supervisor()?;
-    nix::unistd::dup2_stderr(std::io::stdout()).map_err(BootError::system("dup2"))?;
     let said = |name: &str, default: &str| {
         value(&environment, name).map_or_else(
             || default.to_owned(),

@@ -4,8 +4,11 @@
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
+use std::io;
 use std::path::Path;
 use std::process::Command;
+
+use nix::unistd::{AccessFlags, access};
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
@@ -20,7 +23,8 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
         .join(profile.as_str());
     let mut command = Command::new(Path::new(paths::COMMANDS).join("s6-log"));
     command.arg("1");
-    match DirBuilder::new().recursive(true).create(&directory) {
+    let made = DirBuilder::new().recursive(true).create(&directory);
+    match made.and_then(|()| check(&directory)) {
         Ok(()) => {
             command.args(["n10", "s1000000", "T"]).arg(directory);
         }
@@ -31,4 +35,21 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
         )),
     }
     Err(exec::exec(&mut command))
+}
+
+/// That s6-log can work there: in place of its own files, anything but a
+/// regular file makes it end, again and again, while the gateway's lines pile up.
+fn check(directory: &Path) -> io::Result<()> {
+    access(directory, AccessFlags::W_OK | AccessFlags::X_OK)?;
+    for name in ["lock", "current"] {
+        match directory.join(name).symlink_metadata() {
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(io::Error::other(format!("{name} is no regular file")));
+            }
+            Ok(_) => access(&directory.join(name), AccessFlags::W_OK)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -31,6 +31,9 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
         .iter()
         .find(|(name, _)| name == "HERMES_HOME")
         .map_or_else(identity::home, |(_, home)| home.into());
+    if let Err(odd) = port::check_record(&home, &profile) {
+        report::warning(odd);
+    }
     let port = match port::assign(&home, &profile) {
         Ok(port) => Some(port),
         // A gateway that serves no API needs none; one that does will say what it misses.
@@ -39,7 +42,10 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
             None
         }
     };
-    let dotenv = dotenv::load(&profile.directory(&home).join(".env"));
+    let dotenv = dotenv::load(&profile.directory(&home).join(".env")).unwrap_or_else(|odd| {
+        report::warning(odd);
+        Vec::new()
+    });
     let environment = environment::of_gateway(&environment, &profile, &agent, port, &dotenv);
     backoff::wait(&Path::new(paths::AGENT_SCANDIR).join(slot::name(&profile)))?;
     let words = gateway.command(&profile);

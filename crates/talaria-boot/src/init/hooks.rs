@@ -14,7 +14,7 @@ use crate::containment;
 use crate::error::{BootError, Stage2Failure};
 use crate::identity::Identity;
 use crate::signals::Signals;
-use crate::{paths, report};
+use crate::{paths, report, sys};
 
 /// The hook without which there is nothing to run: its failure always counts.
 const SETUP: &str = "01-hermes-setup";
@@ -88,14 +88,16 @@ fn run_one(
     })
 }
 
-/// Starts a hook in a group of its own, with nothing to read.
+/// Starts a hook in a group of its own, with nothing to read and no signal blocked:
+/// what it leaves in the background has to end when the container does.
 fn start(hook: &Path, program: &Path, identity: &Identity) -> io::Result<Pid> {
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .arg0(hook)
         .stdin(Stdio::null())
         .env("PATH", super::path_with_commands(identity))
-        .process_group(0)
-        .spawn()?;
+        .process_group(0);
+    let child = sys::unblocked(&mut command).spawn()?;
     i32::try_from(child.id())
         .map(Pid::from_raw)
         .map_err(io::Error::other)

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
     match &main {
         MainProgram::Gateway(profile) => state::keep_supervised_gateway(profile, &identity)?,
         MainProgram::Routed(route, _) if routing::is_dashboard(route) => {
-            state::keep_dashboard_container()?;
+            state::keep_dashboard_container(&routing::dashboard_address(route))?;
         }
         _ => {}
     }
@@ -105,7 +105,7 @@ impl MainProgram {
         let agent = main_wrapper::load_agent()?;
         let route = main_wrapper::route(args, &agent);
         let unsupervised = std::env::var("HERMES_GATEWAY_NO_SUPERVISE")
-            .is_ok_and(|value| crate::settings::is_truthy(&value));
+            .is_ok_and(|value| profile_boot::environment::is_truthy(&value));
         match routing::supervised_gateway(&route, &agent) {
             Some(profile) if !unsupervised => Ok(Self::Gateway(profile)),
             _ => Ok(Self::Routed(route, agent)),

@@ -23,7 +23,7 @@ const STAGE2_PID: &str = "/run/s6/init/pid";
 const EXIT_CODE: &str = "/run/s6/init/exitcode";
 /// The profile whose gateway is the container's command.
 const GATEWAY: &str = "/run/s6/init/gateway";
-/// There where the container's command is the dashboard.
+/// There where the container's command is the dashboard: where that listens.
 const DASHBOARD: &str = "/run/s6/init/dashboard";
 /// Where a gateway's finish program says that it failed for good.
 const GATEWAY_FAILED: &str = "/run/s6/init/gateway-failed";
@@ -88,9 +88,9 @@ pub(crate) fn keep_supervised_gateway(
 }
 
 /// Notes that the container's command is the dashboard: gateways are another
-/// container's.
-pub(crate) fn keep_dashboard_container() -> Result<(), BootError> {
-    fs::write(DASHBOARD, "").map_err(BootError::file("write it", DASHBOARD))
+/// container's. `address` is where the dashboard will listen.
+pub(crate) fn keep_dashboard_container(address: &str) -> Result<(), BootError> {
+    fs::write(DASHBOARD, address).map_err(BootError::file("write it", DASHBOARD))
 }
 
 /// Whether the container's command is the dashboard.

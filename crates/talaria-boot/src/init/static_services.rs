@@ -135,4 +135,26 @@ mod tests {
         assert!(!slot.join("supervise").exists());
         assert!(!slot.join("log/supervise").exists());
     }
+
+    #[test]
+    fn a_slot_leads_to_the_program_that_was_checked_and_not_along_the_links_to_it() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir_all(at("web/log")).unwrap();
+        for name in ["good", "evil"] {
+            fs::write(at(name), "").unwrap();
+        }
+        symlink(at("good"), at("turns")).unwrap();
+        let mut programs = Vec::new();
+        for program in ["web/run", "web/log/run"] {
+            symlink(at("turns"), at(program)).unwrap();
+            programs.push((at(program), at(program).canonicalize().unwrap()));
+        }
+        link_slot(&at("web"), &at("slot"), &programs).unwrap();
+        fs::remove_file(at("turns")).unwrap();
+        symlink(at("evil"), at("turns")).unwrap();
+        for program in ["slot/run", "slot/log/run"] {
+            assert_eq!(at(program).canonicalize().unwrap(), at("good"));
+        }
+    }
 }
