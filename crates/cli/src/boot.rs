@@ -21,7 +21,12 @@ const SUPERVISED_GATEWAY: &str = "/run/s6/init/gateway";
 ///
 /// The boot itself carries it out, before anything else runs.
 #[derive(Debug, Args)]
-#[command(after_help = CODES)]
+#[command(after_help = format!("\
+Examples:
+  talaria boot provision --dry-run
+  talaria boot reconcile --dry-run
+
+{CODES}"))]
 pub(crate) struct Boot {
     #[command(flatten)]
     place: Place,
@@ -69,6 +74,9 @@ enum Json {
         profile: String,
         file: &'static str,
     },
+    Record {
+        profile: String,
+    },
     PublishSlot {
         profile: String,
         want: &'static str,
@@ -102,6 +110,9 @@ impl Json {
                 profile: profile.to_string(),
                 file,
             },
+            reconcile::Step::Record { profile } => Self::Record {
+                profile: profile.to_string(),
+            },
             reconcile::Step::Publish { profile, want } => Self::PublishSlot {
                 profile: profile.to_string(),
                 want: word(want),
@@ -122,6 +133,9 @@ impl Json {
             }
             Self::RemoveStale { profile, file } => {
                 format!("profile {profile}: remove stale {file}")
+            }
+            Self::Record { profile } => {
+                format!("profile {profile}: record that its gateway is to run")
             }
             Self::PublishSlot { profile, want } => {
                 format!("profile {profile}: make its slot, {want}")

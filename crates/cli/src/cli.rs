@@ -6,15 +6,23 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use s6_svc::{Field, Goal};
 
 use crate::boot::Boot;
+use crate::doctor::Doctor;
 use crate::gateway::args::Gateway;
 use crate::health::Health;
 use crate::profile::Profile;
+use crate::shell::{Completions, Man};
 use crate::status::Overview;
 use crate::svc::args::{Owner, Span, Target, Variable};
 
 /// The command line of Talaria, the container stack for AI agents.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, after_help = CODES)]
+#[command(version, arg_required_else_help = true, after_help = format!("\
+Examples:
+  talaria status
+  talaria gateway start -p coder --wait
+  talaria doctor
+
+{CODES}"))]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -26,8 +34,17 @@ pub(crate) enum Command {
     Gateway(Gateway),
     Profile(Profile),
     Health(Health),
+    #[cfg(feature = "sandbox")]
+    Sandbox(Box<crate::sandbox::args::Sandbox>),
+    #[cfg(feature = "mcp")]
+    Mcp(Box<crate::sandbox::mcp::Mcp>),
+    #[cfg(feature = "docker-shim")]
+    DockerShim(crate::sandbox::docker_shim::DockerShim),
+    Doctor(Doctor),
     Boot(Boot),
     Svc(Svc),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// The exit codes of everything but `svc`, which has s6's own.
@@ -41,6 +58,10 @@ Exit codes:
   124  timed out";
 
 const EXIT_CODES: &str = "\
+Examples:
+  talaria svc list
+  talaria svc stat gateway-coder
+
 Exit codes:
   0    done
   1    not in the state that was asked about or waited for, and will not be

@@ -51,6 +51,9 @@ pub(crate) enum Outcome {
     NotFound,
     /// The system did not allow it.
     NotPermitted,
+    /// No container engine answers.
+    #[cfg(feature = "sandbox")]
+    Unreachable,
     /// It did not happen in time.
     TimedOut,
     /// What was run ended with this code.
@@ -65,6 +68,8 @@ impl Outcome {
             Self::Usage => 2,
             Self::NotFound => 3,
             Self::NotPermitted => 4,
+            #[cfg(feature = "sandbox")]
+            Self::Unreachable => 5,
             Self::TimedOut => 124,
             Self::Own(code) => code,
         }

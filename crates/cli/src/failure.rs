@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use profile_boot::agent::AgentError;
 use profile_boot::identity::IdentityError;
 use profile_boot::lifecycle::LifecycleError;
+use profile_boot::port::PortError;
 use profile_boot::profile::ProfileName;
 use s6_svc::{ControlError, FsError, PathError, RegistrationError, StatusError, WaitError};
 use thiserror::Error;
@@ -16,6 +17,16 @@ use crate::exit::Outcome;
 
 /// What a shell makes of a program that ends because nobody reads what it prints.
 const SIGPIPE: u8 = 128 + 13;
+
+/// For whoever is neither root nor the agent's user.
+const AS_AGENT: &str = "it is the agent's user's: docker exec -u hermes, or as root; \
+                        talaria doctor tells whose the home is";
+
+/// For where there is no s6-svscan.
+const NO_INIT: &str = "this is for inside an agent container whose entrypoint is /init";
+
+/// For a home that has no more room.
+const FULL: &str = "the home's file system is full: talaria doctor tells what takes it";
 
 /// What a command came to: everything that failed.
 pub(crate) type Result = std::result::Result<(), Vec<Failure>>;
@@ -40,6 +51,16 @@ pub(crate) enum Failure {
     NotSupervised,
     #[error("gateway of profile {profile}: {why}")]
     Unwell { profile: ProfileName, why: String },
+    #[error("dashboard: {why}")]
+    DashboardUnwell { why: String },
+    #[error("dashboard: nobody answers on {host}, port {port}")]
+    DashboardSilent {
+        host: String,
+        port: String,
+        source: io::Error,
+    },
+    #[error("{bad} findings are bad")]
+    Diagnosed { bad: usize },
     #[error("gateway of profile {profile}: it has no log yet")]
     NoLog { profile: ProfileName, path: PathBuf },
     #[error("gateway of profile {profile}: runs already, supervised, as process {pid}")]
@@ -93,6 +114,9 @@ impl Failure {
             | Self::NoGateway { .. }
             | Self::NotSupervised
             | Self::Unwell { .. }
+            | Self::DashboardUnwell { .. }
+            | Self::Diagnosed { .. }
+            | Self::DashboardSilent { .. }
             | Self::Runs { .. }
             | Self::SupervisorGone { .. }
             | Self::NothingToInstall { .. }
@@ -103,17 +127,29 @@ impl Failure {
 
     /// What can be done about it.
     fn hint(&self) -> Option<String> {
+        let not_permitted = self.outcome() == Outcome::NotPermitted;
+        self.own_hint()
+            .or_else(|| not_permitted.then(|| AS_AGENT.to_owned()))
+    }
+
+    fn own_hint(&self) -> Option<String> {
         Some(match self {
             Self::Lifecycle(error) => return lifecycle_hint(error),
-            Self::NotSupervised => {
-                "this is for inside an agent container whose entrypoint is /init".to_owned()
-            }
+            Self::NotSupervised => NO_INIT.to_owned(),
             Self::NoGateway { .. } => {
                 "/etc/talaria/agent.toml says how one is run, in a [gateway] table".to_owned()
             }
             Self::Unwell { profile, .. } | Self::Parked { profile, .. } => format!(
                 "talaria gateway logs -p {profile}; then talaria gateway start -p {profile}"
             ),
+            Self::DashboardUnwell { .. } => {
+                "the container's log says why, in the lines that begin with [dashboard]; \
+                 talaria svc control dashboard up tries it again"
+                    .to_owned()
+            }
+            Self::DashboardSilent { .. } => {
+                "the container's log says why; it may still be starting".to_owned()
+            }
             Self::NoLog { path, .. } => format!(
                 "what it says will be in {}; talaria gateway status tells whether it runs",
                 path.display()
@@ -129,15 +165,15 @@ impl Failure {
             Self::Identity(IdentityError::Drop { .. }) => {
                 "docker exec -u hermes needs no capability".to_owned()
             }
+            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                FULL.to_owned()
+            }
             _ => return None,
         })
     }
 
-    pub(crate) fn print(&self) {
-        if self.outcome() == Outcome::Own(SIGPIPE) {
-            // Whoever read has read enough.
-            return;
-        }
+    /// It and what caused it, in one line.
+    pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = self.source();
         while let Some(error) = source {
@@ -145,7 +181,15 @@ impl Failure {
             write!(text, ": {error}").ok();
             source = error.source();
         }
-        anstream::eprintln!("talaria: {text}");
+        text
+    }
+
+    pub(crate) fn print(&self) {
+        if matches!(self, Self::Diagnosed { .. }) || self.outcome() == Outcome::Own(SIGPIPE) {
+            // All of it has been said, or whoever read has read enough.
+            return;
+        }
+        anstream::eprintln!("talaria: {}", self.chain());
         if let Some(hint) = self.hint() {
             anstream::eprintln!("hint: {hint}");
         }
@@ -157,8 +201,18 @@ fn lifecycle_hint(error: &LifecycleError) -> Option<String> {
         LifecycleError::NoSuchProfile { profile } => {
             format!("talaria profile list names them; talaria profile create {profile} makes it")
         }
-        LifecycleError::NotScanned { .. } => {
-            "this is for inside an agent container whose entrypoint is /init".to_owned()
+        LifecycleError::NotScanned { .. } => NO_INIT.to_owned(),
+        LifecycleError::Registration {
+            source: RegistrationError::Fs(error),
+            ..
+        } if error.is_missing() => NO_INIT.to_owned(),
+        LifecycleError::Port(PortError::Record { source, .. })
+            if source.kind() == io::ErrorKind::StorageFull =>
+        {
+            FULL.to_owned()
+        }
+        LifecycleError::Exists { profile } => {
+            format!("talaria profile show {profile} tells what it is")
         }
         LifecycleError::Reserved => {
             "its gateway is controlled like any other: talaria gateway start".to_owned()
@@ -168,6 +222,9 @@ fn lifecycle_hint(error: &LifecycleError) -> Option<String> {
         }
         LifecycleError::TimedOut { profile, .. } => {
             format!("talaria gateway status -p {profile}")
+        }
+        LifecycleError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            FULL.to_owned()
         }
         LifecycleError::Registration {
             source: RegistrationError::NotStarted { .. },

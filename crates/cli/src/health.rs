@@ -1,16 +1,20 @@
 //! `talaria health`, for probes.
 
 use clap::Args;
-use profile_boot::lifecycle::{self, GatewayStatus, State};
+use profile_boot::lifecycle::{self, State};
+use s6_svc::Exit;
 
 use crate::cli::CODES;
+use crate::dashboard::Dashboard;
 use crate::failure::{self, Failure, Result};
 use crate::place::{self, Place};
 use crate::view;
 
-/// Tell whether every gateway that should run does, by the exit code.
+/// Tell whether all that should run does, by the exit code.
 ///
-/// A gateway that is parked, keeps failing, or is down though it was started, is named in one line.
+/// A gateway that is parked, keeps failing, or is down though it was started, is named in one line,
+/// and so is a dashboard that `HERMES_DASHBOARD` asks for. A container whose command is the
+/// dashboard is healthy while that answers on its port.
 #[derive(Debug, Args)]
 #[command(after_help = format!("\
 Examples:
@@ -38,7 +42,31 @@ pub(crate) fn run(health: &Health) -> Result {
         let path = site.scandir().path().to_owned();
         return Err(vec![lifecycle::LifecycleError::NotScanned { path }.into()]);
     }
-    if place::agent().map_err(one)?.gateway.is_none() {
+    let dashboard = Dashboard::look(&site).map_err(one)?;
+    if let Dashboard::Alone(address) = &dashboard {
+        return match address.answers() {
+            Ok(()) => {
+                anstream::println!("healthy: the dashboard answers on port {}", address.port);
+                Ok(())
+            }
+            Err(source) => Err(one(Failure::DashboardSilent {
+                host: address.host.clone(),
+                port: address.port.clone(),
+                source,
+            })),
+        };
+    }
+    let dashboard_failure = match dashboard {
+        Dashboard::Slot {
+            status,
+            wanted: true,
+            ..
+        } if status.is_unwell() => Some(Failure::DashboardUnwell {
+            why: ailment(status.state, status.last_exit),
+        }),
+        _ => None,
+    };
+    if place::agent().map_err(one)?.gateway.is_none() && dashboard_failure.is_none() {
         anstream::println!("healthy: the agent has no gateways");
         return Ok(());
     }
@@ -46,8 +74,9 @@ pub(crate) fn run(health: &Health) -> Result {
     let unwell = found.iter().filter(|gateway| lifecycle::is_unwell(gateway));
     failures.extend(unwell.map(|gateway| Failure::Unwell {
         profile: gateway.profile.clone(),
-        why: why(gateway),
+        why: ailment(gateway.state, gateway.last_exit),
     }));
+    failures.extend(dashboard_failure);
     if failures.is_empty() {
         let up = found.iter().filter(|gateway| gateway.state == State::Up);
         anstream::println!("healthy: {} of {} gateways up", up.count(), found.len());
@@ -55,11 +84,11 @@ pub(crate) fn run(health: &Health) -> Result {
     failure::all(failures)
 }
 
-/// What is wrong with a gateway.
-fn why(gateway: &GatewayStatus) -> String {
-    let last = gateway.last_exit.map(view::ending);
+/// What is wrong with a service.
+pub(crate) fn ailment(state: State, last_exit: Option<Exit>) -> String {
+    let last = last_exit.map(view::ending);
     let last = last.map_or_else(String::new, |last| format!(", its last exit: {last}"));
-    match gateway.state {
+    match state {
         State::Parked => format!("parked{last}"),
         State::BackingOff => format!("keeps failing{last}"),
         state => format!("should run, and is {state}{last}"),

@@ -1,9 +1,11 @@
 //! The command line of Talaria.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod boot;
 mod cli;
+mod dashboard;
+mod doctor;
 mod exit;
 mod failure;
 mod gateway;
@@ -11,6 +13,9 @@ mod health;
 mod output;
 mod place;
 mod profile;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+mod shell;
 mod status;
 mod svc;
 mod view;
@@ -25,6 +30,11 @@ use exit::{Exit, Outcome};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    // Before anything is parsed: this program's own words are none of docker's.
+    #[cfg(feature = "docker-shim")]
+    if sandbox::docker_shim::is_called_docker() {
+        return sandbox::docker_shim::run_arguments();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
@@ -33,8 +43,17 @@ fn main() -> ExitCode {
         Command::Svc(svc) => return end_svc(svc::run(svc)),
         Command::Boot(boot) => boot::run(&boot),
         Command::Gateway(gateway) => gateway::run(gateway),
+        Command::Completions(completions) => shell::completions(&completions),
+        Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Health(health) => health::run(&health),
+        Command::Man(man) => shell::man(&man),
         Command::Profile(profile) => profile::run(profile),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(sandbox) => return sandbox::run(*sandbox),
+        #[cfg(feature = "mcp")]
+        Command::Mcp(mcp) => return sandbox::mcp::run(*mcp),
+        #[cfg(feature = "docker-shim")]
+        Command::DockerShim(shim) => return sandbox::docker_shim::run_parsed(&shim),
         Command::Status(overview) => status::run(&overview),
     };
     match result {

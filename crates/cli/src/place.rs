@@ -16,8 +16,8 @@ use crate::failure::Failure;
 
 /// Where the image keeps what a new profile starts from.
 pub(crate) const SEEDS: &str = "/etc/talaria/seed";
-/// The container's own word for where the agent lives.
-const CONTAINER_HOME: &str = "/run/s6/container_environment/HERMES_HOME";
+/// The container's own environment, a file for each variable.
+const CONTAINER_ENVIRONMENT: &str = "/run/s6/container_environment";
 const DEFAULT_HOME: &str = "/opt/data";
 
 /// Where things are, if not where they are in every container.
@@ -49,11 +49,16 @@ impl Place {
         Ok(Site::new(self.home(), scandir))
     }
 
+    /// Whether the command line itself says where the home is.
+    pub(crate) fn is_named(&self) -> bool {
+        self.home.is_some()
+    }
+
     /// The home. An agent's own programs may have another `HERMES_HOME` than the container: that of
     /// the profile that they work for.
     fn home(&self) -> PathBuf {
         let of_container = || {
-            let bytes = std::fs::read(CONTAINER_HOME).ok()?;
+            let bytes = std::fs::read(Path::new(CONTAINER_ENVIRONMENT).join("HERMES_HOME")).ok()?;
             Some(PathBuf::from(OsStr::from_bytes(&bytes)))
         };
         self.home
@@ -63,6 +68,17 @@ impl Place {
             .filter(|home| home.is_absolute())
             .unwrap_or_else(|| DEFAULT_HOME.into())
     }
+}
+
+/// A variable of the container's environment, which a `docker exec -e` does not change; where no
+/// init has kept it, of this process's.
+pub(crate) fn container_variable(name: &str) -> Option<String> {
+    let kept = Path::new(CONTAINER_ENVIRONMENT);
+    if kept.is_dir() {
+        let bytes = std::fs::read(kept.join(name)).ok()?;
+        return Some(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Which agent the image holds.

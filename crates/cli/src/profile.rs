@@ -15,7 +15,13 @@ use crate::{output, view};
 /// Each profile has a home of its own in the agent's, and a gateway, which `talaria gateway`
 /// controls. The profile `default` is the agent's home itself.
 #[derive(Debug, Args)]
-#[command(after_help = CODES)]
+#[command(after_help = format!("\
+Examples:
+  talaria profile create coder
+  talaria profile list
+  talaria profile delete coder
+
+{CODES}"))]
 pub(crate) struct Profile {
     #[command(flatten)]
     place: Place,

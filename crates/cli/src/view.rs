@@ -8,6 +8,7 @@ use profile_boot::lifecycle::{self, GatewayStatus, Site, State};
 use s6_svc::{Exit, Signal, Tai64n, Want};
 use serde::Serialize;
 
+use crate::dashboard::{Address, Dashboard};
 use crate::failure::Failure;
 use crate::output;
 
@@ -31,13 +32,84 @@ pub(crate) struct Json<'a> {
     directory: std::borrow::Cow<'a, str>,
 }
 
+/// The dashboard as JSON. What does not apply is null.
+#[derive(Debug, Serialize)]
+pub(crate) struct DashboardJson {
+    state: &'static str,
+    /// Whether the container's environment asks for it, or its command is the dashboard.
+    wanted: bool,
+    want: Option<&'static str>,
+    pid: Option<u32>,
+    /// RFC 3339.
+    since: Option<String>,
+    seconds: Option<u64>,
+    restarts: usize,
+    exit_code: Option<u8>,
+    exit_signal: Option<u8>,
+    port: Option<u16>,
+}
+
+impl DashboardJson {
+    pub(crate) fn new(dashboard: &Dashboard, now: Tai64n) -> Option<Self> {
+        match dashboard {
+            Dashboard::None => None,
+            Dashboard::Alone(address) => Some(Self {
+                state: alone_state(address),
+                wanted: true,
+                want: None,
+                pid: None,
+                since: None,
+                seconds: None,
+                restarts: 0,
+                exit_code: None,
+                exit_signal: None,
+                port: address.port.parse().ok(),
+            }),
+            Dashboard::Slot {
+                status,
+                wanted,
+                port,
+            } => {
+                let (exit_code, exit_signal) = parts(status.last_exit);
+                Some(Self {
+                    state: status.state.as_str(),
+                    wanted: *wanted,
+                    want: status.want.map(word),
+                    pid: status.pid,
+                    since: status.since.and_then(stamp),
+                    seconds: status
+                        .since
+                        .map(|since| now.saturating_duration_since(since).as_secs()),
+                    restarts: status.restarts,
+                    exit_code,
+                    exit_signal,
+                    port: port.parse().ok().filter(|_| *wanted),
+                })
+            }
+        }
+    }
+}
+
+/// What a dashboard does that is its container's command: it answers, or the container would end
+/// before long.
+fn alone_state(address: &Address) -> &'static str {
+    match address.answers() {
+        Ok(()) => State::Up.as_str(),
+        Err(_) => State::Down.as_str(),
+    }
+}
+
+fn parts(exit: Option<Exit>) -> (Option<u8>, Option<u8>) {
+    match exit {
+        Some(Exit::Code(code)) => (Some(code), None),
+        Some(Exit::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    }
+}
+
 impl<'a> Json<'a> {
     pub(crate) fn new(gateway: &'a GatewayStatus, now: Tai64n) -> Self {
-        let (exit_code, exit_signal) = match gateway.last_exit {
-            Some(Exit::Code(code)) => (Some(code), None),
-            Some(Exit::Signal(signal)) => (None, Some(signal)),
-            None => (None, None),
-        };
+        let (exit_code, exit_signal) = parts(gateway.last_exit);
         let since = gateway.since;
         Self {
             profile: gateway.profile.as_str(),
@@ -94,8 +166,18 @@ pub(crate) fn looked(site: &Site) -> Result<(Vec<GatewayStatus>, Vec<Failure>), 
 
 /// Prints gateways as a table.
 pub(crate) fn table<'a>(gateways: impl Iterator<Item = &'a GatewayStatus>) -> Result<(), Failure> {
+    table_with(gateways, &Dashboard::None)
+}
+
+/// Prints gateways as a table, and the dashboard below them, in brackets: there may be a profile
+/// of that name.
+pub(crate) fn table_with<'a>(
+    gateways: impl Iterator<Item = &'a GatewayStatus>,
+    dashboard: &Dashboard,
+) -> Result<(), Failure> {
     let now = Tai64n::now();
-    let rows: Vec<_> = gateways.map(|gateway| row(gateway, now)).collect();
+    let mut rows: Vec<_> = gateways.map(|gateway| row(gateway, now)).collect();
+    rows.extend(dashboard_row(dashboard, now));
     let header = [
         "PROFILE",
         "STATE",
@@ -108,8 +190,41 @@ pub(crate) fn table<'a>(gateways: impl Iterator<Item = &'a GatewayStatus>) -> Re
     Ok(output::styled_rows(&header, &rows, style)?)
 }
 
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+fn dashboard_row(dashboard: &Dashboard, now: Tai64n) -> Option<Vec<String>> {
+    let name = "[dashboard]".to_owned();
+    match dashboard {
+        Dashboard::None => None,
+        Dashboard::Alone(address) => {
+            let none = || "-".to_owned();
+            let state = alone_state(address).to_owned();
+            let port = address.port.clone();
+            Some(vec![name, state, none(), none(), none(), port, none()])
+        }
+        Dashboard::Slot {
+            status,
+            wanted,
+            port,
+        } => Some(vec![
+            name,
+            status.state.to_string(),
+            or_dash(status.pid.map(|pid| pid.to_string())),
+            or_dash(
+                status
+                    .since
+                    .map(|since| age(now.saturating_duration_since(since).as_secs())),
+            ),
+            status.restarts.to_string(),
+            or_dash(wanted.then(|| port.clone())),
+            or_dash(status.last_exit.map(ending)),
+        ]),
+    }
+}
+
 fn row(gateway: &GatewayStatus, now: Tai64n) -> Vec<String> {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let since = gateway.since;
     vec![
         gateway.profile.to_string(),

@@ -91,6 +91,9 @@ fn give(path: &Path) {
 #[case("talaria", &[])]
 #[case("status", &["status"])]
 #[case("health", &["health"])]
+#[case("doctor", &["doctor"])]
+#[case("completions", &["completions"])]
+#[case("man", &["man"])]
 #[case("boot", &["boot"])]
 #[case("boot_provision", &["boot", "provision"])]
 #[case("boot_reconcile", &["boot", "reconcile"])]
@@ -107,6 +110,9 @@ fn give(path: &Path) {
 #[case("gateway_list", &["gateway", "list"])]
 #[case("gateway_logs", &["gateway", "logs"])]
 #[case("gateway_run", &["gateway", "run"])]
+#[case("gateway_install", &["gateway", "install"])]
+#[case("gateway_uninstall", &["gateway", "uninstall"])]
+#[case("docker_shim", &["docker-shim"])]
 fn help_has_examples_and_exit_codes(#[case] name: &str, #[case] words: &[&str]) {
     let help = Scene::new().talaria(&[words, &["--help"]].concat());
     assert_snapshot!(format!("help_{name}"), help);
@@ -118,6 +124,9 @@ fn help_has_examples_and_exit_codes(#[case] name: &str, #[case] words: &[&str]) 
 #[case("profile_and_all", &["gateway", "start", "-p", "coder", "--all"])]
 #[case("bad_wait", &["gateway", "start", "--wait=soon"])]
 #[case("not_dry", &["boot", "reconcile"])]
+#[case("no_such_command", &["gateway", "strat"])]
+#[case("no_such_shell", &["completions", "tcsh"])]
+#[case("no_value", &["gateway", "start", "-p"])]
 #[case("install", &["gateway", "install"])]
 #[case("uninstall", &["gateway", "uninstall", "-p", "coder"])]
 fn wrong_usage_is_told(#[case] name: &str, #[case] words: &[&str]) {
@@ -210,4 +219,73 @@ fn a_log_is_printed_from_its_end() {
     fs::create_dir_all(&log).unwrap();
     fs::write(log.join("current"), "one\ntwo\nthree\n").unwrap();
     assert_snapshot!("log", scene.here(&["gateway", "logs", "-n", "2"]));
+}
+
+#[test]
+fn outside_of_a_container_the_doctor_looks_for_an_engine() {
+    // Whether there is one, and whether this user may ask it, is the machine's own.
+    let said = Scene::new().talaria(&["doctor"]);
+    assert!(said.contains("\tengine\t"), "{said}");
+    assert!(!said.contains("\tpid 1\t"), "{said}");
+    let said = Scene::new().talaria(&["doctor", "--json"]);
+    assert!(said.contains("\"name\": \"engine\""), "{said}");
+}
+
+#[test]
+fn the_doctor_of_a_home_that_is_not_there_says_so() {
+    let scene = Scene::new();
+    fs::remove_dir_all(scene.home()).unwrap();
+    let said = scene.here(&["doctor"]);
+    assert!(
+        said.contains("bad\thome\t[root]/home: No such file or directory"),
+        "{said}"
+    );
+    assert!(said.ends_with("--- exit 1\n"), "{said}");
+}
+
+#[rstest]
+#[case("bash")]
+#[case("zsh")]
+#[case("fish")]
+fn completions_know_every_command(#[case] shell: &str) {
+    let said = Scene::new().talaria(&["completions", shell]);
+    assert!(said.ends_with("--- stderr\n--- exit 0\n"), "{said}");
+    for word in ["gateway", "doctor", "restart", "--no-supervise", "register"] {
+        let word = if shell == "fish" {
+            word.trim_start_matches('-')
+        } else {
+            word
+        };
+        assert!(said.contains(word), "{word} is not in {said}");
+    }
+}
+
+#[test]
+fn a_script_for_bash_is_one_that_bash_takes() {
+    let scene = Scene::new();
+    let script = scene.root.path().join("completions");
+    let said = scene.talaria(&["completions", "bash"]);
+    let text = said.split("--- stderr").next().unwrap();
+    fs::write(&script, text).unwrap();
+    let check = ". \"$0\"; COMP_WORDS=(talaria gateway st); COMP_CWORD=2; \
+                 _talaria talaria st gateway; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let mut bash = Command::new("bash");
+    let output = bash.args(["-c", check]).arg(&script).output().unwrap();
+    let found = String::from_utf8(output.stdout).unwrap();
+    let mut found: Vec<_> = found.lines().collect();
+    found.sort_unstable();
+    assert_eq!(found, ["start", "status", "stop"]);
+}
+
+#[test]
+fn there_is_a_page_for_each_command() {
+    let scene = Scene::new();
+    let page = scene.talaria(&["man"]);
+    assert!(page.contains(".TH talaria 1"), "{page}");
+    let pages = scene.root.path().join("pages/man1");
+    let said = scene.talaria(&["man", "--to", pages.to_str().unwrap()]);
+    assert_eq!(said, "--- stderr\n--- exit 0\n");
+    for name in ["talaria.1", "talaria-doctor.1", "talaria-gateway-start.1"] {
+        assert!(pages.join(name).is_file(), "{name}");
+    }
 }

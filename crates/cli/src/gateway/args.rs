@@ -13,7 +13,13 @@ use crate::place::Place;
 ///
 /// A gateway that was started comes back with the container, until it is stopped.
 #[derive(Debug, Args)]
-#[command(after_help = CODES)]
+#[command(after_help = format!("\
+Examples:
+  talaria gateway start -p coder --wait
+  talaria gateway list
+  talaria gateway logs -p coder -f
+
+{CODES}"))]
 pub(crate) struct Gateway {
     #[command(flatten)]
     pub(super) place: Place,
@@ -73,11 +79,18 @@ Examples:
   talaria gateway run -p coder --no-supervise")]
     Run(Run),
     /// Tell what to use instead: there is no service to install in a container.
+    #[command(after_help = "\
+Instead:
+  talaria gateway start -p coder")]
     Install {
         #[command(flatten)]
         profile: Named,
     },
     /// Tell what to use instead: there is no service to uninstall in a container.
+    #[command(after_help = "\
+Instead:
+  talaria gateway stop -p coder
+  talaria profile delete coder")]
     Uninstall {
         #[command(flatten)]
         profile: Named,

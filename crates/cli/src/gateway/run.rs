@@ -93,7 +93,10 @@ fn prepare(site: &Site, profile: &ProfileName) -> Result<Command, Failure> {
     };
     let port = port::assign(site.home(), profile).map_err(LifecycleError::from)?;
     let container: Vec<_> = std::env::vars_os().collect();
-    let dotenv = dotenv::load(&site.directory(profile).join(".env"));
+    let dotenv = dotenv::load(&site.directory(profile).join(".env")).unwrap_or_else(|odd| {
+        anstream::eprintln!("talaria: {odd}");
+        Vec::new()
+    });
     let environment = environment::of_gateway(&container, profile, &agent, Some(port), &dotenv);
     let words = gateway.command(profile);
     let (program, arguments) = words.split_first().ok_or_else(|| Failure::NoGateway {
