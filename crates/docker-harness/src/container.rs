@@ -54,6 +54,8 @@ pub struct State {
     pub pid: i64,
     /// How often the restart policy has started it.
     pub restarts: i64,
+    /// What its health check came to: `starting`, `healthy`, `unhealthy`; nothing without one.
+    pub health: Option<String>,
 }
 
 impl Output {
@@ -280,6 +282,10 @@ impl Container {
             exit_code: state.exit_code.unwrap_or_default(),
             pid: state.pid.unwrap_or_default(),
             restarts,
+            health: state
+                .health
+                .and_then(|health| health.status)
+                .map(|status| status.to_string()),
         })
     }
 

@@ -11,6 +11,9 @@ use crate::variant::Variant;
 /// The variable that points every test at another image.
 pub const OVERRIDE: &str = "TALARIA_TEST_IMAGE";
 
+/// The variable that gives the images another tag than `dev`, as for `cargo xtask image`.
+pub const TAG: &str = "TALARIA_TAG";
+
 /// The image without an agent: `talaria-base:dev`, built first where it is missing or stale.
 ///
 /// # Errors
@@ -18,8 +21,7 @@ pub const OVERRIDE: &str = "TALARIA_TEST_IMAGE";
 /// When the build fails; the failure is kept, so that a process builds at most once.
 pub fn base() -> Result<String, ImageError> {
     static BASE: OnceLock<Result<String, ImageError>> = OnceLock::new();
-    BASE.get_or_init(|| named_or_built("base", "talaria-base:dev"))
-        .clone()
+    BASE.get_or_init(|| named_or_built("base")).clone()
 }
 
 /// The image with the agent: `talaria-hermes:dev`, built first where it is missing or stale.
@@ -29,25 +31,40 @@ pub fn base() -> Result<String, ImageError> {
 /// As for [`base`].
 pub fn hermes() -> Result<String, ImageError> {
     static HERMES: OnceLock<Result<String, ImageError>> = OnceLock::new();
-    HERMES
-        .get_or_init(|| named_or_built("hermes", "talaria-hermes:dev"))
-        .clone()
+    HERMES.get_or_init(|| named_or_built("hermes")).clone()
 }
 
-fn named_or_built(which: &str, tag: &str) -> Result<String, ImageError> {
-    match std::env::var(OVERRIDE) {
-        Ok(named) if !named.is_empty() => Ok(named),
-        _ => build(which).map(|()| tag.to_owned()),
+fn named_or_built(which: &str) -> Result<String, ImageError> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(named) = set(OVERRIDE) {
+        return Ok(named);
     }
+    let tag = set(TAG);
+    let tag = tag.as_deref().unwrap_or("dev");
+    build(which).map(|()| format!("talaria-{which}:{tag}"))
 }
 
-/// Runs `cargo xtask image WHICH` in the workspace, with its progress on this process's stderr.
+/// Debian's `suite` with its s6, made where it is missing: `bookworm` or `forky`.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn with_s6(suite: &str) -> Result<String, ImageError> {
+    xtask(&["s6-image", suite]).map(|()| format!("talaria-test-s6-{suite}:dev"))
+}
+
 fn build(which: &str) -> Result<(), ImageError> {
-    let command = format!("cargo xtask image {which}");
+    xtask(&["image", which])
+}
+
+/// Runs `cargo xtask` in the workspace, with its progress on this process's stderr.
+fn xtask(words: &[&str]) -> Result<(), ImageError> {
+    let command = format!("cargo xtask {}", words.join(" "));
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["xtask", "image", which])
+        .arg("xtask")
+        .args(words)
         .current_dir(workspace)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bollard::models::VolumeCreateRequest;
+use bollard::models::{NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{GenericImage, ImageExt as _};
@@ -242,6 +242,26 @@ impl Lab {
         };
         let created = self.engine.docker().create_volume(wanted).await;
         created.doing(format_args!("create volume {name}"))?;
+        Ok(name)
+    }
+
+    /// A new bridge network; with `apart`, its containers do not reach each other.
+    ///
+    /// # Errors
+    ///
+    /// When the engine refuses.
+    pub async fn network(&self, apart: bool) -> Result<String, EngineError> {
+        let name = self.own(Owned::Network);
+        let icc = "com.docker.network.bridge.enable_icc".to_owned();
+        let wanted = NetworkCreateRequest {
+            name: name.clone(),
+            driver: Some("bridge".to_owned()),
+            options: Some([(icc, (!apart).to_string())].into()),
+            labels: Some(Run::this().labels(&self.test)),
+            ..NetworkCreateRequest::default()
+        };
+        let created = self.engine.docker().create_network(wanted).await;
+        created.doing(format_args!("create network {name}"))?;
         Ok(name)
     }
 

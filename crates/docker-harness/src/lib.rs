@@ -23,6 +23,7 @@
 //!   dropped, and is swept by the next run if the process was killed: [`sweep`].
 //! * Where no engine answers, tests skip loudly and are counted; with
 //!   `TALARIA_REQUIRE_ENGINE=1` they fail instead.
+//! * `TALARIA_TAG` names images of another tag than `dev`, so that checkouts can share an engine.
 //! * `TALARIA_TEST_IMAGE` points the same tests at another image; what it does differently by
 //!   design is a table in [`variant`].
 

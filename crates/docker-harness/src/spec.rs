@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
 use crate::tree::Tree;
@@ -68,6 +69,8 @@ pub struct Spec {
     pub(crate) files: Tree,
     pub(crate) restart_on_failure: Option<i64>,
     pub(crate) pids_limit: Option<i64>,
+    pub(crate) probed_every: Option<Duration>,
+    pub(crate) others: HostConfig,
 }
 
 /// The words of a command line.
@@ -188,6 +191,20 @@ impl Spec {
         }
     }
 
+    /// `--health-interval EVERY --health-start-period 1ms --health-retries 1`: the image's own
+    /// probe, for a test that cannot wait as long as an operator.
+    pub fn probed_every(self, every: Duration) -> Self {
+        Self {
+            probed_every: Some(every),
+            ..self
+        }
+    }
+
+    /// Whatever else the engine's API knows; what has a method here is not taken from it.
+    pub fn others(self, others: HostConfig) -> Self {
+        Self { others, ..self }
+    }
+
     /// `--init`: the engine's own init is PID 1.
     pub fn init(self) -> Self {
         Self { init: true, ..self }
@@ -267,14 +284,18 @@ impl Spec {
         }
     }
 
-    /// Whether the fixture library can start it: no terminal, no stdin, no files, an
+    /// Whether the fixture library can start it: no terminal, no stdin, no files, no probes, an
     /// entrypoint of at most one word.
     pub(crate) fn is_detached(&self) -> bool {
         let one_word = self
             .entrypoint
             .as_ref()
             .is_none_or(|words| words.len() == 1);
-        self.terminal.is_none() && !self.stdin && self.files.is_empty() && one_word
+        self.terminal.is_none()
+            && !self.stdin
+            && self.files.is_empty()
+            && one_word
+            && self.probed_every.is_none()
     }
 
     /// The engine's words for everything but the program and its environment.
@@ -299,7 +320,7 @@ impl Spec {
                 name: Some(RestartPolicyNameEnum::ON_FAILURE),
                 maximum_retry_count: Some(retries),
             }),
-            ..HostConfig::default()
+            ..self.others.clone()
         }
     }
 
@@ -325,6 +346,12 @@ impl Spec {
             working_dir: self.workdir.clone(),
             host_config: Some(self.host_config(&labels)),
             labels: Some(labels),
+            healthcheck: self.probed_every.map(|every| HealthConfig {
+                interval: i64::try_from(every.as_nanos()).ok(),
+                start_period: Some(1_000_000),
+                retries: Some(1),
+                ..HealthConfig::default()
+            }),
             ..ContainerCreateBody::default()
         }
     }

@@ -118,6 +118,20 @@ pub async fn leftovers(engine: &Engine) -> Result<Vec<Owned>, EngineError> {
             found.extend(container.id.map(Owned::Container));
         }
     }
+    // A sandbox has its own labels; its test says in the profile whose it is.
+    let filters_of_sandboxes = HashMap::from([("label", vec!["talaria.profile".to_owned()])]);
+    let all = ListContainersOptionsBuilder::new()
+        .all(true)
+        .filters(&filters_of_sandboxes)
+        .build();
+    let sandboxes = docker.list_containers(Some(all)).await;
+    for container in sandboxes.doing("list sandboxes")? {
+        let labels = container.labels.unwrap_or_default();
+        let profile = labels.get("talaria.profile").map_or("", String::as_str);
+        if is_orphan(profile, &run.scratch_family()) {
+            found.extend(container.id.map(Owned::Container));
+        }
+    }
     // A volume's or network's age is not asked: it goes when its creator is known to be gone.
     let all = ListVolumesOptionsBuilder::new().filters(&filters).build();
     let volumes = docker.list_volumes(Some(all)).await.doing("list volumes")?;
@@ -151,10 +165,17 @@ fn scratch_leftovers(here: &Run) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten();
     entries.filter_map(Result::ok).filter_map(move |entry| {
         let name = entry.file_name().into_string().ok()?;
-        let (creator, _) = name.strip_prefix(&family)?.split_once('-')?;
-        let gone = matches!(creator.parse::<Creator>().ok()?.is_alive(), Ok(false));
-        gone.then(|| entry.path())
+        is_orphan(&name, &family).then(|| entry.path())
     })
+}
+
+/// Whether a name that begins as [`Run::scratch_prefix`] is of a process that is gone.
+fn is_orphan(name: &str, family: &str) -> bool {
+    let creator = || {
+        let (creator, _) = name.strip_prefix(family)?.split_once('-')?;
+        creator.parse::<Creator>().ok()
+    };
+    creator().is_some_and(|creator| matches!(creator.is_alive(), Ok(false)))
 }
 
 /// Removes what [`leftovers`] finds, and gives what was removed.

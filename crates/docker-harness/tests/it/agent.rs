@@ -7,10 +7,10 @@ use docker_harness::{Container, Failure, Identity, Lab, Level, Size, on_hermes, 
 use crate::common::{slot, talaria, wait_down};
 
 /// An interpreter with a hundred imports takes its time on two busy cores.
-const PATIENT: Duration = Duration::from_mins(2);
+pub(crate) const PATIENT: Duration = Duration::from_mins(2);
 
 /// The agent's command line, as a person uses it: `docker exec -u hermes CONTAINER hermes …`.
-async fn hermes(container: &Container, words: &[&str]) -> Result<String, Failure> {
+pub(crate) async fn hermes(container: &Container, words: &[&str]) -> Result<String, Failure> {
     let command = ["hermes"].iter().chain(words).copied();
     let done = container.exec(command).await?;
     assert_eq!(
@@ -36,7 +36,7 @@ async fn running(lab: &Lab) -> Result<Container, Failure> {
 }
 
 /// Waits until the gateway says in its state file that it runs, under another pid than `not`.
-async fn wait_running(container: &Container, not: u32) -> Result<u32, Failure> {
+pub(crate) async fn wait_running(container: &Container, not: u32) -> Result<u32, Failure> {
     let running = wait_for("the gateway runs and says so", PATIENT, async || {
         let slot = slot(container, Identity::Hermes, "gateway-coder").await?;
         let path = "/opt/data/profiles/coder/gateway_state.json";

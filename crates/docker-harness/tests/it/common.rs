@@ -111,6 +111,46 @@ pub(crate) async fn talaria(container: &Container, words: &[&str]) -> Result<Exe
     Ok(container.exec(command).await?)
 }
 
+/// Waits until the main program runs where that is `sleep 1000`: the boot is over.
+pub(crate) async fn wait_main(container: &Container) -> Result<(), Failure> {
+    let main = wait_for("the main program runs", SOON, async || {
+        let processes = container.processes().await?;
+        let running = !processes.with_line("sleep 1000").is_empty();
+        Ok::<_, Failure>(Level::when(running, processes.drawn()))
+    });
+    Ok(main.await?)
+}
+
+/// A gateway that does nothing but live: for many of them, and where its notes would be in the way.
+pub(crate) fn quiet() -> Tree {
+    light().file(
+        "/opt/light/gateway",
+        0o755,
+        "#!/bin/sh\nexec sleep 1000000\n",
+    )
+}
+
+/// A profile with a state file of this text.
+pub(crate) fn profile_with_state(home: &str, name: &str, state: &str) -> Tree {
+    let path = format!("{home}/profiles/{name}/gateway_state.json");
+    profile(home, 10_000, name, "stopped")
+        .file(&path, 0o644, state)
+        .owned_by(10_000, 10_000)
+}
+
+/// Ends a container as a crash of the machine would, and starts it again.
+pub(crate) async fn kill_and_start(container: &Container) -> Result<(), Failure> {
+    container.kill("SIGKILL").await?;
+    assert_eq!(137, container.wait(SOON).await?);
+    Ok(container.start().await?)
+}
+
+/// Whether the long form of a test was asked for: `TALARIA_SOAK=1`. Otherwise a tenth of it.
+pub(crate) fn rounds(whole: usize) -> usize {
+    let soak = std::env::var("TALARIA_SOAK").is_ok_and(|value| value == "1");
+    if soak { whole } else { whole.div_ceil(10) }
+}
+
 /// Waits until a slot is up, and gives the pid of what it runs.
 pub(crate) async fn wait_up(
     container: &Container,

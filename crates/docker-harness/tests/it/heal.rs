@@ -372,3 +372,33 @@ fn kill_all_ends_a_main_program_and_the_container_says_so() {
         Ok(())
     });
 }
+
+#[test]
+fn supervisors_that_svscan_has_forgotten_all_come_back_with_one_start() {
+    on_base(async |lab| {
+        if !promised(lab, Promise::AgentTree) {
+            return Ok(());
+        }
+        let container = gateway_container(lab).await?;
+        // The second time they are younger than a second, and of different ages.
+        let script = "for round in 1 2 3 4; do
+            for it in /proc/[0-9]*; do
+              if [ \"$(cat \"$it/comm\" 2>/dev/null)\" = s6-supervise ]; then kill -9 \"${it#/proc/}\" 2>/dev/null; fi
+            done
+            sleep 0.1
+          done";
+        container.shell(script).await?;
+        // Whichever of them are gone: to start a gateway that has lost its supervisor wakes all.
+        for profile in ["coder", "default", "idle"] {
+            let words = ["gateway", "start", "-p", profile];
+            let started = crate::common::talaria(&container, &words).await?;
+            assert_eq!(0, started.code, "{}", started.stderr);
+            wait_up(&container, Identity::Hermes, &format!("gateway-{profile}")).await?;
+        }
+        let left = container
+            .shell("ls /run/service | grep -c wake; exit 0")
+            .await?;
+        assert_eq!("0\n", left.stdout);
+        Ok(())
+    });
+}

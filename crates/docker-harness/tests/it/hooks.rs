@@ -1,10 +1,10 @@
 //! Hooks, static services and the agent's description, where they are wrong.
 
 use docker_harness::variant::Promise;
-use docker_harness::{Tree, on_base};
+use docker_harness::{Failure, Level, Tree, on_base, wait_for};
 use rstest::rstest;
 
-use crate::common::{SOON, light, messages, promised};
+use crate::common::{AGENT_TOML, HOME, SOON, light, messages, profile, promised, quiet};
 
 /// Says that it ran.
 const MAIN: &str = "echo main ran";
@@ -29,6 +29,57 @@ fn hooks_run_as_root_before_the_main_program_in_c_order() {
             "{}",
             ended.output.err()
         );
+        Ok(())
+    });
+}
+
+/// What cannot be told to end keeps a container from ending: the init blocks signals for itself, and
+/// nothing that it starts may inherit that, nor what a hook leaves behind.
+#[test]
+fn nothing_that_a_boot_starts_has_a_signal_blocked() {
+    on_base(async |lab| {
+        if !promised(lab, Promise::OwnInit) {
+            return Ok(());
+        }
+        let toml = format!(
+            "{AGENT_TOML}\n[[boot]]\ncommand = [\"/bin/sh\", \"-c\", \"sleep 2001 &\"]\nwait = true\n\
+             [[boot]]\ncommand = [\"/bin/sleep\", \"2002\"]\n"
+        );
+        let files = quiet()
+            .and(profile(HOME, 10_000, "coder", "running"))
+            .file("/etc/talaria/agent.toml", 0o644, toml)
+            .script("/etc/cont-init.d/05-hook", "sleep 2003 &")
+            .script("/etc/cont-init.d/50-hook", "setsid sleep 2004 &")
+            .directory("/etc/services.d/web", 0o755)
+            .script("/etc/services.d/web/run", "exec sleep 2005");
+        let container = lab
+            .start(lab.container().files(files).command(["sleep", "1000"]))
+            .await?;
+        let expected = [
+            "sleep 1000",
+            "sleep 1000000",
+            "sleep 2001",
+            "sleep 2002",
+            "sleep 2003",
+            "sleep 2004",
+            "sleep 2005",
+        ];
+        let script = r#"cd /proc; for pid in [0-9]*; do
+            line=$(tr '\0' ' ' < $pid/cmdline) && case $line in "sleep "*|"/bin/sleep "*)
+                echo "${line##*/}$(grep SigBlk: $pid/status)";; esac; done 2> /dev/null; true"#;
+        let seen = wait_for("all of them run", SOON, async || {
+            let told = container.exec_root(["sh", "-c", script]).await?.stdout;
+            let mut rows: Vec<String> = told.lines().map(|row| row.replace('\t', "")).collect();
+            rows.sort_unstable();
+            let is_all = rows.len() == expected.len();
+            Ok::<_, Failure>(if is_all {
+                Level::Holds(rows)
+            } else {
+                Level::Not(told)
+            })
+        });
+        let open = expected.map(|line| format!("{line} SigBlk:0000000000000000"));
+        assert_eq!(open.as_slice(), seen.await?);
         Ok(())
     });
 }
@@ -226,8 +277,10 @@ fn a_corrupt_description_of_the_agent_stops_the_boot(#[case] toml: &str, #[case]
         assert_eq!((78, ""), (ended.code, &*ended.output.out()), "{err}");
         // What follows the name of a file that is no TOML is the parser's.
         let told = messages(&err);
-        assert_eq!(1, told.len(), "{err}");
+        assert_eq!(2, told.len(), "{err}");
         assert!(told[0].starts_with(message), "{err}");
+        let hint = "hint: the image brings the file along, and a mount may hide it: mend it there";
+        assert_eq!(hint, told[1]);
         Ok(())
     });
 }

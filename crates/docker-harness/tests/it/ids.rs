@@ -60,6 +60,9 @@ fn everything_of_the_agents_runs_under_the_ids_asked_for(#[case] uid: &str, #[ca
 #[case("PUID", "65535")]
 #[case("PGID", "-1")]
 #[case("HERMES_UID", "hermes")]
+#[case("HERMES_UID", "-1")]
+#[case("HERMES_UID", "70000")]
+#[case("PGID", "abc")]
 fn ids_that_cannot_be_had_stop_the_boot(#[case] name: &str, #[case] value: &str) {
     on_base(async |lab| {
         if !promised(lab, Promise::OwnInit) {
@@ -78,7 +81,8 @@ fn ids_that_cannot_be_had_stop_the_boot(#[case] name: &str, #[case] value: &str)
             ended.output.err()
         );
         let message = format!("{name}=\"{value}\" is no id for the agent: 1 to 65534 are");
-        assert_eq!([message.as_str()], *messages(&ended.output.err()));
+        let hint = "hint: leave it out for 10000, or give the ids that own the directory: stat -c %u:%g DIRECTORY";
+        assert_eq!([message.as_str(), hint], *messages(&ended.output.err()));
         Ok(())
     });
 }

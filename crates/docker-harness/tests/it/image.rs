@@ -217,6 +217,7 @@ fn every_name_of_ours_is_a_link_to_the_one_program() {
             "/usr/libexec/talaria/gateway-log",
             "/usr/libexec/talaria/svscan-finish",
             "/etc/cont-init.d/01-hermes-setup",
+            "/etc/cont-init.d/015-supervise-perms",
             "/etc/cont-init.d/02-reconcile-profiles",
         ];
         for name in names {

@@ -50,7 +50,11 @@ fn a_created_profile_has_a_slot_that_is_down() {
         );
         let again = talaria(&container, &["profile", "create", "coder"]).await?;
         assert_eq!(
-            (1, "talaria: there is a profile coder already\n"),
+            (
+                1,
+                "talaria: there is a profile coder already\n\
+                 hint: talaria profile show coder tells what it is\n"
+            ),
             (again.code, &*again.stderr)
         );
         Ok(())

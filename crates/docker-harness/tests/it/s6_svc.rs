@@ -10,7 +10,6 @@
     reason = "what cannot be built ends the test"
 )]
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -101,6 +100,7 @@ async fn run(lab: &Lab, module: &str) -> TestResult {
 #[case::commands("commands::")]
 #[case::waits("waits::")]
 #[case::golden("golden::")]
+#[case::forgotten("forgotten::")]
 #[case::storm("storm::")]
 #[case::scale("scale::")]
 fn s6_svc_holds_against_trixies_s6_as_root_and_hermes(#[case] module: &str) {
@@ -186,7 +186,7 @@ fn s6_svc_holds_against_other_versions_of_s6_as_root_and_hermes(
         return skip("s6_svc_holds_against_other_versions_of_s6", &why);
     }
     on_image(
-        || Ok(bootstrap(suite)),
+        || image::with_s6(suite),
         |_| None,
         async |lab| {
             for module in [
@@ -197,6 +197,7 @@ fn s6_svc_holds_against_other_versions_of_s6_as_root_and_hermes(
                 "commands::",
                 "waits::",
                 "golden::",
+                "forgotten::",
                 "storm::",
                 "scale::",
             ] {
@@ -205,42 +206,4 @@ fn s6_svc_holds_against_other_versions_of_s6_as_root_and_hermes(
             Ok(())
         },
     );
-}
-
-/// An image of a Debian suite with its s6, made where it is missing.
-fn bootstrap(suite: &str) -> String {
-    let tag = format!("talaria-test-s6-{suite}:dev");
-    let there = Command::new("docker")
-        .args(["image", "inspect", &tag])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if there.expect("docker is there").success() {
-        return tag;
-    }
-    let rootfs = Command::new("mmdebstrap")
-        // A suite in development may not have been signed lately.
-        .args(["--variant=minbase", "--include=s6,execline", "--quiet"])
-        .args(["--aptopt=Acquire::Check-Valid-Until \"false\"", suite, "-"])
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("mmdebstrap is installed");
-    assert!(rootfs.status.success(), "mmdebstrap {suite} failed");
-    let mut import = Command::new("docker")
-        .args(["import", "-", &tag])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("docker is there");
-    import
-        .stdin
-        .take()
-        .expect("it is piped")
-        .write_all(&rootfs.stdout)
-        .expect("docker reads");
-    assert!(
-        import.wait().expect("docker ends").success(),
-        "docker import {tag} failed"
-    );
-    tag
 }

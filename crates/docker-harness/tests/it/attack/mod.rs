@@ -3,6 +3,7 @@
 //! Payloads note their uid in `/opt/data/proof-*`. An attempt has failed, as it must, when no
 //! note says 0 and the root tree is the one that it was.
 
+mod link;
 mod path;
 mod traps;
 
