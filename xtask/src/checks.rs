@@ -8,7 +8,8 @@ use crate::error::Error;
 use crate::paths::Checkout;
 use crate::process;
 
-fn cargo(checkout: &Checkout) -> Command {
+/// Cargo, in the checkout.
+pub(crate) fn cargo(checkout: &Checkout) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(checkout.root());
     // `cargo run` says which package runs; that is not for the commands below it.
@@ -31,7 +32,9 @@ fn step(name: &str, command: &mut Command) -> Result<(), Error> {
 pub(crate) fn test(checkout: &Checkout, args: &[String]) -> Result<(), Error> {
     build_images(checkout)?;
     let mut command = cargo(checkout);
-    command.args(["test", "--workspace"]).args(args);
+    command
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(args);
     if env::var_os("TALARIA_REQUIRE_ENGINE").is_none() {
         command.env("TALARIA_REQUIRE_ENGINE", "1");
     }

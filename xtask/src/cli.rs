@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::bench;
 use crate::checks;
 use crate::error::Error;
-use crate::image::{self, ImageError, Init, Request, Target, With, lock};
+use crate::image::{self, ImageError, Init, Request, Suite, Target, With, lock};
 use crate::paths::Checkout;
 use crate::up;
 
@@ -25,11 +25,11 @@ pub(crate) struct Cli {
 enum Command {
     /// Build talaria-base:dev and talaria-hermes:dev
     Image(ImageArgs),
-    /// Start a container with a supervised gateway, and show it
+    /// Start an agent container with supervised gateways, run a command in a sandbox, and show both
     Up,
-    /// Remove the container that `up` started
+    /// Remove the container and the sandbox that `up` started
     Down {
-        /// Remove its volume too: profiles, sessions, everything
+        /// Remove the container's volume too: profiles, sessions, everything
         #[arg(long)]
         volume: bool,
     },
@@ -46,16 +46,15 @@ enum Command {
         args: Vec<String>,
     },
     /// Measure Talaria beside what people use today
-    Bench {
-        /// How often each way of doing the work is timed
-        #[arg(long, default_value_t = 20)]
-        samples: usize,
-        /// How the rows are printed
-        #[arg(long, value_enum, default_value = "table")]
-        format: bench::Format,
-    },
+    Bench(bench::Options),
     /// Everything that a change has to pass: formatting, lints, documentation, tests
     Ci,
+    /// Make the image of another Debian suite with its s6, which `soak` asks
+    S6Image {
+        /// The suite
+        #[arg(value_enum)]
+        suite: Suite,
+    },
     /// Resolve image/hermes.in into image/hermes.lock
     Lock,
 }
@@ -68,6 +67,9 @@ struct ImageArgs {
     /// The container's init: `debian`, or `s6-overlay=DIR` with the release archives in DIR
     #[arg(long, default_value = "debian")]
     init: Init,
+    /// The tag of the images' names
+    #[arg(long, env = image::TAG, default_value = "dev")]
+    tag: String,
     /// Checksums of other s6-overlay archives than 3.2.3.0's, as sha256sum writes them
     #[arg(long, value_name = "FILE")]
     init_checksums: Option<PathBuf>,
@@ -92,11 +94,12 @@ impl Cli {
         match self.command {
             Command::Image(args) => args.run(&checkout),
             Command::Up => block_on(up::up(&checkout)),
-            Command::Down { volume } => block_on(up::down(volume)),
+            Command::Down { volume } => block_on(up::down(&checkout, volume)),
             Command::Test { args } => checks::test(&checkout, &args),
             Command::Soak { args } => checks::soak(&checkout, &args),
-            Command::Bench { samples, format } => block_on(bench::run(&checkout, samples, format)),
+            Command::Bench(options) => block_on(bench::run(&checkout, options)),
             Command::Ci => checks::ci(&checkout),
+            Command::S6Image { suite } => block_on(image::build_s6(&checkout, suite)),
             Command::Lock => block_on(lock::refresh(&checkout)),
         }
     }
@@ -107,6 +110,7 @@ impl ImageArgs {
         let request = Request {
             target: self.target,
             init: self.init,
+            tag: self.tag,
             with: self.with.into_iter().collect(),
             no_cache: self.no_cache,
         };

@@ -6,9 +6,10 @@ use super::BenchError;
 use super::sample::Samples;
 
 /// How the rows are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     /// For a terminal
+    #[default]
     Table,
     /// For a document
     Markdown,
@@ -25,6 +26,26 @@ pub(crate) struct Row {
     pub(crate) samples: Vec<Samples>,
     /// What was aimed at.
     pub(crate) goal: Goal,
+    /// What else was seen, such as how much memory it took.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
+}
+
+impl Row {
+    /// Some ways of doing a work, of which the last is ours.
+    pub(crate) fn new(work: &'static str, samples: Vec<Samples>, goal: Goal) -> Self {
+        Self {
+            work,
+            samples,
+            goal,
+            notes: Vec::new(),
+        }
+    }
+
+    /// What the others are measured against: the first way's median, in milliseconds.
+    pub(crate) fn baseline(&self) -> f64 {
+        self.samples.first().map_or(f64::NAN, Samples::median)
+    }
 }
 
 /// What was aimed at.
@@ -32,23 +53,28 @@ pub(crate) struct Row {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
     /// This many milliseconds more than the first way, at most.
-    AtMostMore(f64),
+    Over(f64),
     /// This many milliseconds, at most.
-    AtMost(f64),
+    Within(f64),
+    /// This many times the first way, at most.
+    Times(f64),
 }
 
 impl Goal {
     fn text(self) -> String {
         match self {
-            Self::AtMostMore(milliseconds) => format!("+ {milliseconds:.0} ms"),
-            Self::AtMost(milliseconds) => format!("{milliseconds:.0} ms"),
+            Self::Over(milliseconds) => format!("+ {milliseconds} ms"),
+            Self::Within(milliseconds) => format!("{milliseconds} ms"),
+            Self::Times(times) => format!("× {}", (times * 100.0).round() / 100.0),
         }
     }
 
-    fn is_met(self, baseline: f64, median: f64) -> bool {
+    /// The most that meets it, in milliseconds.
+    pub(crate) fn limit(self, baseline: f64) -> f64 {
         match self {
-            Self::AtMostMore(milliseconds) => median <= baseline + milliseconds,
-            Self::AtMost(milliseconds) => median <= milliseconds,
+            Self::Over(milliseconds) => baseline + milliseconds,
+            Self::Within(milliseconds) => milliseconds,
+            Self::Times(times) => baseline * times,
         }
     }
 }
@@ -58,20 +84,29 @@ struct Line {
     cells: [String; 5],
 }
 
+/// Three figures that matter, or all that are before the point.
+pub(crate) fn milliseconds(value: f64) -> String {
+    match value {
+        ..1.0 => format!("{value:.2}"),
+        1.0..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
 const HEAD: [&str; 5] = ["work", "by", "median ms", "ratio", "goal"];
 
 fn lines(row: &Row) -> Vec<Line> {
-    let baseline = row.samples.first().map_or(f64::NAN, Samples::median);
+    let baseline = row.baseline();
     let last = row.samples.len().saturating_sub(1);
     let line = |(place, samples): (usize, &Samples)| {
         let median = samples.median();
         let goal = if place == last {
-            let met = if row.goal.is_met(baseline, median) {
+            let met = if median <= row.goal.limit(baseline) {
                 "met"
             } else {
                 "missed"
             };
-            format!("{}: {met}, {:+.0}", row.goal.text(), median - baseline)
+            format!("{}: {met}", row.goal.text())
         } else {
             String::new()
         };
@@ -84,7 +119,7 @@ fn lines(row: &Row) -> Vec<Line> {
             cells: [
                 work,
                 samples.name.to_owned(),
-                format!("{median:.1}"),
+                milliseconds(median),
                 format!("{:.2}", median / baseline),
                 goal,
             ],
@@ -93,7 +128,7 @@ fn lines(row: &Row) -> Vec<Line> {
     row.samples.iter().enumerate().map(line).collect()
 }
 
-fn table(rows: &[Row], format: Format) -> String {
+pub(crate) fn table(rows: &[Row], format: Format) -> String {
     let lines: Vec<[String; 5]> = std::iter::once(HEAD.map(str::to_owned))
         .chain(rows.iter().flat_map(lines).map(|line| line.cells))
         .collect();
@@ -135,11 +170,22 @@ fn table(rows: &[Row], format: Format) -> String {
     text
 }
 
+/// What else was seen, with the work at which it was.
+pub(crate) fn notes(rows: &[Row]) -> impl Iterator<Item = (&'static str, &str)> {
+    rows.iter()
+        .flat_map(|row| row.notes.iter().map(|note| (row.work, note.as_str())))
+}
+
 /// Prints the rows on standard output.
 pub(crate) fn print(rows: &[Row], format: Format) -> Result<(), BenchError> {
     match format {
         Format::Json => anstream::println!("{}", serde_json::to_string_pretty(rows)?),
-        Format::Table | Format::Markdown => anstream::print!("{}", table(rows, format)),
+        Format::Table | Format::Markdown => {
+            anstream::print!("{}", table(rows, format));
+            for (row, note) in notes(rows) {
+                anstream::println!("{row}: {note}");
+            }
+        }
     }
     Ok(())
 }
@@ -153,29 +199,26 @@ mod tests {
             name,
             milliseconds: milliseconds.into(),
         };
-        [Row {
-            work: "docker run",
-            samples: vec![samples("plain", &[200.0]), samples("talaria", &[230.0])],
-            goal: Goal::AtMostMore(60.0),
-        }]
+        let samples = vec![samples("plain", &[200.0]), samples("talaria", &[230.04])];
+        [Row::new("docker run", samples, Goal::Over(60.0))]
     }
 
     #[test]
     fn a_table_compares_the_last_with_the_first() {
         insta::assert_snapshot!(table(&rows(), Format::Table), @r"
         work        by       median ms  ratio  goal
-        docker run  plain        200.0   1.00
-                    talaria      230.0   1.15  + 60 ms: met, +30
+        docker run  plain          200   1.00
+                    talaria        230   1.15  + 60 ms: met
         ");
     }
 
     #[test]
     fn markdown_has_a_rule_below_its_head() {
         insta::assert_snapshot!(table(&rows(), Format::Markdown), @r"
-        | work       | by      | median ms | ratio | goal              |
+        | work       | by      | median ms | ratio | goal         |
         | --- | --- | ---: | ---: | --- |
-        | docker run | plain   |     200.0 |  1.00 |                   |
-        |            | talaria |     230.0 |  1.15 | + 60 ms: met, +30 |
+        | docker run | plain   |       200 |  1.00 |              |
+        |            | talaria |       230 |  1.15 | + 60 ms: met |
         ");
     }
 }

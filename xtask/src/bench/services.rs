@@ -1,9 +1,7 @@
 //! Rows about many services in one container.
 
-use std::time::Duration;
-
 use super::BenchError;
-use super::container::{self, Running};
+use super::container::{FEW, RUN_TMPFS, Running};
 use super::report::{Goal, Row};
 use super::sample::in_turns;
 
@@ -19,35 +17,22 @@ const ALL_SUPERVISED: &str =
 
 /// The status of a thousand services, beside a process for each.
 pub(crate) fn status_of_thousand(image: &str, samples: usize) -> Result<Row, BenchError> {
-    let container = Running::start(&[
-        "--tmpfs",
-        "/run:rw,noexec,nosuid,size=64m",
-        image,
-        "sleep",
-        "infinity",
-    ])?;
+    let container = Running::start(&[&RUN_TMPFS[..], &[image, "sleep", "infinity"]].concat())?;
     container.exec(THOUSAND)?;
     container.wait_for(ALL_SUPERVISED, "a thousand services supervised")?;
-    let inside = |work: &str| -> Result<Duration, BenchError> {
-        let script =
-            format!("s=$(date +%s%N); {work} > /dev/null; e=$(date +%s%N); echo $((e - s))");
-        let nanoseconds = container.exec(&script)?;
-        Ok(Duration::from_nanos(
-            nanoseconds.trim().parse().unwrap_or(u64::MAX),
-        ))
-    };
-    let mut each = || inside("for n in $(seq 1000); do /command/s6-svstat /run/service/n$n; done");
-    let mut ours = || inside("talaria svc list");
-    let samples = samples.min(container::FEW);
-    Ok(Row {
-        work: "status of 1000 services",
-        samples: in_turns(
+    let mut each =
+        || container.inside("for n in $(seq 1000); do /command/s6-svstat /run/service/n$n; done");
+    let mut ours = || container.inside("talaria svc list");
+    let samples = samples.min(FEW);
+    Ok(Row::new(
+        "status of 1000 services",
+        in_turns(
             samples,
             [
                 ("s6-svstat, 1000 times", &mut each),
                 ("talaria svc list", &mut ours),
             ],
         )?,
-        goal: Goal::AtMost(30.0),
-    })
+        Goal::Within(30.0),
+    ))
 }

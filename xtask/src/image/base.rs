@@ -120,12 +120,27 @@ pub(crate) async fn provide(
                         "not to be had ({why}); a stand-in is made here instead"
                     ));
                     let archive = mmdebstrap::make(checkout, &recipe, fresh)?;
-                    import(docker, &archive, &recipe).await?;
+                    import(docker, &archive, &recipe, STAND_IN).await?;
                     Ok(STAND_IN.to_owned())
                 }
             }
         }
     }
+}
+
+/// Sees to an image of another suite, with its s6, for the tests that ask several versions.
+pub(crate) async fn provide_s6(
+    docker: &Docker,
+    checkout: &Checkout,
+    suite: &'static str,
+) -> Result<String, BaseError> {
+    let image = format!("talaria-test-s6-{suite}:dev");
+    if !is_there(docker, &image).await? {
+        let recipe = Recipe::s6(suite);
+        let archive = mmdebstrap::make(checkout, &recipe, false)?;
+        import(docker, &archive, &recipe, &image).await?;
+    }
+    Ok(image)
 }
 
 async fn is_there(docker: &Docker, image: &str) -> Result<bool, EngineError> {
@@ -199,12 +214,17 @@ fn short(error: &ApiError) -> String {
     }
 }
 
-/// Imports the archive under the stand-in's name. Every import makes a new image, so this is
-/// for an archive that is not there yet.
-async fn import(docker: &Docker, archive: &Path, recipe: &Recipe) -> Result<(), BaseError> {
-    let step = Step::begin(format!("import {STAND_IN}"));
+/// Imports the archive as `image`. Every import makes a new image, so this is for an archive that
+/// is not there yet.
+async fn import(
+    docker: &Docker,
+    archive: &Path,
+    recipe: &Recipe,
+    image: &str,
+) -> Result<(), BaseError> {
+    let step = Step::begin(format!("import {image}"));
     let bytes = fs::read(archive).map_err(FileError::on(archive))?;
-    let (name, tag) = STAND_IN.split_once(':').unwrap_or((STAND_IN, "latest"));
+    let (name, tag) = image.split_once(':').unwrap_or((image, "latest"));
     let options = CreateImageOptionsBuilder::default()
         .from_src("-")
         .repo(name)
@@ -217,7 +237,7 @@ async fn import(docker: &Docker, archive: &Path, recipe: &Recipe) -> Result<(), 
         .build();
     let mut events = docker.create_image(Some(options), Some(body_full(bytes.into())), None);
     while let Some(event) = events.next().await {
-        let event = event.map_err(EngineError::on(format!("import {STAND_IN}")))?;
+        let event = event.map_err(EngineError::on(format!("import {image}")))?;
         step.note(event.status.unwrap_or_default());
     }
     step.done("imported");

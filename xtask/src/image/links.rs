@@ -9,6 +9,7 @@ const PROGRAM: &str = "/usr/libexec/talaria/talaria-boot";
 /// In every image, whatever its init.
 const SHARED: &[&str] = &[
     "/etc/cont-init.d/01-hermes-setup",
+    "/etc/cont-init.d/015-supervise-perms",
     "/etc/cont-init.d/02-reconcile-profiles",
     "/opt/hermes/docker/entrypoint.sh",
     "/opt/hermes/docker/main-wrapper.sh",

@@ -106,6 +106,21 @@ impl Recipe {
         }
     }
 
+    /// A suite with its s6, for the tests.
+    pub(crate) fn s6(suite: &'static str) -> Self {
+        let arguments = [
+            "--variant=minbase",
+            "--include=s6,execline",
+            "--skip=output/dev",
+            // A suite in development may not have been signed lately.
+            "--aptopt=Acquire::Check-Valid-Until \"false\"",
+        ];
+        Self {
+            suite,
+            arguments: arguments.map(str::to_owned).into(),
+        }
+    }
+
     /// Tells one recipe from another.
     pub(crate) fn sum(&self) -> Sum {
         let arguments = self.arguments.iter().map(String::as_bytes);

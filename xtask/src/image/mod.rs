@@ -33,7 +33,8 @@ use crate::paths::Checkout;
 use crate::process;
 use crate::progress::Step;
 
-pub(crate) use self::plan::{Request, tag};
+pub(crate) use self::plan::{Request, TAG, name};
+pub(crate) use base::STAND_IN;
 
 /// Which images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -243,6 +244,33 @@ pub(crate) async fn build(
     Ok(())
 }
 
+/// A Debian suite whose s6 the tests ask besides trixie's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// s6 2.11
+    Bookworm,
+    /// s6 2.15
+    Forky,
+}
+
+impl Suite {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Forky => "forky",
+        }
+    }
+}
+
+/// Makes the image of a suite where it is missing, and prints its name.
+pub(crate) async fn build_s6(checkout: &Checkout, suite: Suite) -> Result<(), ImageError> {
+    let _turn = lock_cache(checkout)?;
+    let docker = engine::connect().await?;
+    let image = base::provide_s6(&docker, checkout, suite.name()).await?;
+    anstream::println!("{image}");
+    Ok(())
+}
+
 /// Everything that the Dockerfile copies.
 fn assemble(
     checkout: &Checkout,
@@ -282,6 +310,14 @@ fn lock_cache(checkout: &Checkout) -> Result<fs::File, FileError> {
         Err(fs::TryLockError::Error(error)) => return Err(FileError::on(&path)(error)),
     }
     Ok(file)
+}
+
+/// The image that ours are built on, pulled or made where it is not there.
+pub(crate) async fn provide_base(
+    docker: &bollard::Docker,
+    checkout: &Checkout,
+) -> Result<String, ImageError> {
+    Ok(base::provide(docker, checkout, false).await?)
 }
 
 /// Whether an image of this name is on the engine.

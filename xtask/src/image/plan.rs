@@ -17,6 +17,8 @@ pub(crate) struct Request {
     pub(crate) target: Target,
     /// Their init.
     pub(crate) init: Init,
+    /// The tag of their names, `dev` by default.
+    pub(crate) tag: String,
     /// Package lists to add to the agent's image.
     pub(crate) with: BTreeSet<With>,
     /// Build every step again, and look for a new base image.
@@ -29,6 +31,7 @@ impl Request {
         Self {
             target,
             init: Init::Debian,
+            tag: default_tag(),
             with: BTreeSet::new(),
             no_cache: false,
         }
@@ -139,13 +142,25 @@ impl Plan {
     }
 }
 
+/// The variable that gives images another tag than `dev`, so that several checkouts can use one
+/// engine. The tests look for images of the same tag.
+pub(crate) const TAG: &str = "TALARIA_TAG";
+
+/// [`TAG`]'s value, or `dev`.
+fn default_tag() -> String {
+    std::env::var(TAG)
+        .ok()
+        .filter(|tag| !tag.is_empty())
+        .unwrap_or_else(|| "dev".to_owned())
+}
+
 /// The name of a stage's image.
-pub(crate) fn tag(stage: &str, init: &Init) -> String {
-    let suffix = match init {
+pub(crate) fn name(stage: &str, request: &Request) -> String {
+    let suffix = match request.init {
         Init::Debian => "",
         Init::S6Overlay(_) => "-s6-overlay",
     };
-    format!("talaria-{stage}:dev{suffix}")
+    format!("talaria-{stage}:{}{suffix}", request.tag)
 }
 
 fn build(stage: &'static str, request: &Request, facts: &Facts) -> Build {
@@ -159,7 +174,7 @@ fn build(stage: &'static str, request: &Request, facts: &Facts) -> Build {
         args.insert("WITH".to_owned(), lists.join(" "));
     }
     Build {
-        tag: tag(stage, &request.init),
+        tag: name(stage, request),
         stage,
         args,
         no_cache: request.no_cache,
@@ -217,6 +232,13 @@ impl fmt::Display for Act {
 mod tests {
     use super::*;
 
+    fn plain(target: Target) -> Request {
+        Request {
+            tag: "dev".to_owned(),
+            ..Request::plain(target)
+        }
+    }
+
     fn facts() -> Facts {
         Facts {
             pinned_base: "debian:trixie-slim@sha256:00".to_owned(),
@@ -228,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_base_image_needs_no_wheels() {
-        insta::assert_snapshot!(Plan::new(&Request::plain(Target::Base), &facts()), @r"
+        insta::assert_snapshot!(Plan::new(&plain(Target::Base), &facts()), @r"
         1. build talaria-boot and talaria, linked statically
         2. see to the base image: debian:trixie-slim@sha256:00, or else talaria-debian:trixie made here
         3. write target/image/context
@@ -245,7 +267,7 @@ mod tests {
             init: Init::S6Overlay("dir".into()),
             with: BTreeSet::from([With::Media, With::Browser]),
             no_cache: true,
-            ..Request::plain(Target::All)
+            ..plain(Target::All)
         };
         insta::assert_snapshot!(Plan::new(&request, &facts()), @r"
         1. check s6-overlay's archives in dir: s6-overlay-noarch.tar.xz, s6-overlay-x86_64.tar.xz, s6-overlay-symlinks-noarch.tar.xz
@@ -267,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_plan_has_a_json_form() {
-        let plan = Plan::new(&Request::plain(Target::Hermes), &facts());
+        let plan = Plan::new(&plain(Target::Hermes), &facts());
         insta::assert_snapshot!(serde_json::to_string(&plan.acts[1..3]).unwrap(), @r#"[{"step":"provide-base","pinned":"debian:trixie-slim@sha256:00","otherwise":"talaria-debian:trixie"},{"step":"fetch-wheels","packages":108}]"#);
     }
 }

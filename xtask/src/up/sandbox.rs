@@ -1,0 +1,95 @@
+//! One command in a sandbox, by the command line as people use it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bollard::Docker;
+use bollard::query_parameters::ListContainersOptionsBuilder;
+
+use super::UpError;
+use crate::checks::cargo;
+use crate::engine::EngineError;
+use crate::paths::Checkout;
+use crate::process::{self, ProcessError};
+use crate::progress::Step;
+
+/// Who it is there, and what of root is left to it: no capability but those that package managers
+/// and the change of user need, no way to more, and a filter on system calls.
+const SCRIPT: &str = "id; grep -E '^(CapBnd|NoNewPrivs|Seccomp):' /proc/self/status";
+
+/// What was run, as a person would type it, and what it printed.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// The command line's program.
+    pub(super) program: PathBuf,
+    pub(super) command: String,
+    pub(super) output: String,
+}
+
+/// The command line, built where it is missing or older than its source.
+fn program(checkout: &Checkout) -> Result<PathBuf, ProcessError> {
+    let step = Step::begin("build talaria, the command line");
+    process::run(
+        cargo(checkout).args(["build", "--package", "talaria"]),
+        &step,
+    )?;
+    let program = checkout.target().join("debug/talaria");
+    step.done(shown(checkout, &program).display());
+    Ok(program)
+}
+
+/// A path as it is typed from the checkout.
+fn shown(checkout: &Checkout, path: &Path) -> PathBuf {
+    path.strip_prefix(checkout.root())
+        .unwrap_or(path)
+        .to_owned()
+}
+
+/// Runs the command in the sandbox of that task, a new one or the one that is there.
+pub(super) fn run(checkout: &Checkout, image: &str, task: &str) -> Result<Shown, UpError> {
+    let program = program(checkout).map_err(UpError::Program)?;
+    let words = ["sandbox", "run", "--image", image, "--task", task, "--"];
+    let shown = shown(checkout, &program);
+    let command = format!("{} {} sh -c \"{SCRIPT}\"", shown.display(), words.join(" "));
+    let step = Step::begin("talaria sandbox run");
+    let output = process::output(
+        Command::new(&program)
+            .args(words)
+            .args(["sh", "-c", SCRIPT]),
+    )
+    .map_err(UpError::Sandbox)?;
+    step.done("ran");
+    Ok(Shown {
+        program: shown,
+        command,
+        output,
+    })
+}
+
+/// Removes the sandbox of that task, if there is one.
+pub(super) async fn remove(
+    docker: &Docker,
+    checkout: &Checkout,
+    task: &str,
+) -> Result<(), UpError> {
+    let filters = HashMap::from([("label", vec![format!("talaria.task={task}")])]);
+    let all = ListContainersOptionsBuilder::new()
+        .all(true)
+        .filters(&filters)
+        .build();
+    let there = docker
+        .list_containers(Some(all))
+        .await
+        .map_err(EngineError::on("list sandboxes"))?;
+    if there.is_empty() {
+        anstream::eprintln!("sandbox {task} is not there");
+        return Ok(());
+    }
+    let program = program(checkout).map_err(UpError::Program)?;
+    let step = Step::begin(format!("remove sandbox {task}"));
+    process::output(Command::new(program).args(["sandbox", "rm", "--force", task]))
+        .map_err(UpError::Sandbox)?;
+    step.done("removed");
+    Ok(())
+}
