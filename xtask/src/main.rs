@@ -9,6 +9,7 @@ mod digest;
 mod engine;
 mod error;
 mod image;
+mod outcome;
 mod paths;
 mod process;
 mod progress;

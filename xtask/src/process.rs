@@ -102,6 +102,38 @@ pub(crate) fn run_here(command: &mut Command) -> Result<(), ProcessError> {
     }
 }
 
+/// Runs a program on this terminal, handing each line of its standard output to `read` as well.
+pub(crate) fn run_reading(
+    command: &mut Command,
+    mut read: impl FnMut(&str),
+) -> Result<(), ProcessError> {
+    let program = name(command);
+    let failed_to_run = |source| ProcessError::Run {
+        program: program.clone(),
+        source,
+    };
+    let (reader, writer) = io::pipe().map_err(failed_to_run)?;
+    let mut child = command.stdout(writer).spawn().map_err(failed_to_run)?;
+    // The command holds the pipe's writing end: without this the reader would never see the end.
+    command.stdout(Stdio::inherit());
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = line.map_err(failed_to_run)?;
+        let line = String::from_utf8_lossy(&line);
+        read(&line);
+        anstream::println!("{line}");
+    }
+    let status = child.wait().map_err(failed_to_run)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(ProcessError::Failed {
+            program,
+            status,
+            tail: Vec::new(),
+        })
+    }
+}
+
 /// What a program writes to its standard output; its errors go to ours.
 pub(crate) fn output(command: &mut Command) -> Result<String, ProcessError> {
     let program = name(command);
