@@ -321,7 +321,8 @@ def load():
                     env = environment(task=task)
             gone(env)
         except BaseException as error:
-            failures.append(repr(error))
+            # What the program said is no part of its error's text.
+            failures.append((repr(error), getattr(error, "stderr", None)))
 
     threads = [threading.Thread(target=work, args=[number]) for number in range(2)]
     for thread in threads:
