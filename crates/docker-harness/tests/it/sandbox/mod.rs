@@ -17,6 +17,7 @@ mod own;
 mod render;
 mod restart;
 mod verify;
+mod volume;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -203,6 +204,8 @@ impl Rig<'_> {
             .env_clear()
             .env("HOME", self.lab.scratch())
             .env("TALARIA_OWNER", self.owner.as_str())
+            // One for a Podman of the tests' own has nobody else to serve.
+            .env("TALARIA_BROKER_IDLE", "60s")
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
