@@ -105,6 +105,6 @@ pub use plan::{Capability, ContainerPlan, Known, Masks, Seccomp, Unenforced};
 pub use problem::{Problem, Problems};
 pub use secret::{DigestKey, Secret};
 pub use spec::{
-    Caller, EnvFile, FromName, MountFile, MountTable, SandboxSpec, Scalar, SeccompChoice,
+    Caller, Draft, EnvFile, FromName, MountFile, MountTable, SandboxSpec, Scalar, SeccompChoice,
     SecretValue, SpecFile, User, Workspace,
 };

@@ -96,12 +96,17 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// Gathers problems while the rest of a spec is still looked at.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Gather(Vec<Problem>);
 
 impl Gather {
     pub(crate) fn add(&mut self, problem: Problem) {
         self.0.push(problem);
+    }
+
+    /// Whether something is wrong with that field.
+    pub(crate) fn names(&self, field: &str) -> bool {
+        self.0.iter().any(|problem| problem.field == field)
     }
 
     /// The value, or its problem on the list.

@@ -1,6 +1,6 @@
 //! Drift from what a plan leaves to the image and the engine, and what of it is shown.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! What Podman tells of containers that were made as planned, and of others. The data is what
 //! `GET /containers/NAME/json` gave for them, from Podman 4.3.1 as Debian 12 has it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! What holds for every spec without extra arguments.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
 
 mod common;
 

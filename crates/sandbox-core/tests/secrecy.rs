@@ -1,7 +1,7 @@
 //! Whatever a spec and a container hold, no secret is told: not by `Debug`, `Display`, JSON, labels,
 //! arguments, digests, differences or problems.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
 
 mod common;
 

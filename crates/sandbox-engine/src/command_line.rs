@@ -38,6 +38,9 @@ pub enum CommandLineError {
     /// None is known.
     #[error("extra arguments need the docker or podman command line, and none was found")]
     Missing,
+    /// The one that is known is docker's, which sends Podman a profile's content for its path.
+    #[error("docker's command line cannot tell Podman which system calls are allowed")]
+    NotPodmans,
     /// A file that it is to read cannot be kept.
     #[error("cannot keep {}", .path.display())]
     Keep {
@@ -87,6 +90,9 @@ impl CommandLineError {
                 "install docker-cli or podman, or name one with HERMES_DOCKER_BINARY; without extra \
                  arguments none is needed"
             }
+            Self::NotPodmans => {
+                "name podman's with HERMES_DOCKER_BINARY, or say seccomp = \"engine-default\" in the spec"
+            }
             Self::Keep { .. } | Self::Nowhere => {
                 "is the data directory (XDG_DATA_HOME, or ~/.local/share) yours to write?"
             }
@@ -108,7 +114,7 @@ impl Engine {
         self
     }
 
-    /// Whether a rendering refers to the seccomp profile as a file.
+    /// Keeps the seccomp profile for a rendering that refers to it as a file.
     pub(crate) fn keep_profile(&self, inputs: &Inputs) -> Result<(), CommandLineError> {
         if self.tools.directory.is_none() {
             return Err(CommandLineError::Nowhere);

@@ -224,7 +224,10 @@ impl Engine {
     ///
     /// When the engine does not answer; it is asked again by the next call.
     pub async fn info(&self) -> Result<&bollard::models::SystemInfo, RequestError> {
-        let asked = self.shared.info.get_or_try_init(|| ask(self.docker.info()));
+        let asked = self
+            .shared
+            .info
+            .get_or_try_init(|| ask(|| self.docker.info()));
         let asked = asked.await;
         asked.doing(|| "ask the engine for its facts".to_owned())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bollard::errors::Error as Client;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Whether the same call can succeed when it is made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +151,24 @@ impl Fault {
     /// Whether the engine says that there is no such thing.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.status() == Some(404)
+        self.status() == Some(404) || self.is_vanished()
+    }
+
+    /// Whether a container went while Podman looked at it: one that was asked about, or another that
+    /// it passed on its way.
+    fn is_vanished(&self) -> bool {
+        let Self::Refused { status, message } = self else {
+            return false;
+        };
+        *status == 500 && message.contains("no such container")
+    }
+
+    /// Whether a container ended by itself while Podman was about to end it.
+    fn is_overtaken(&self) -> bool {
+        let Self::Refused { status, message } = self else {
+            return false;
+        };
+        *status == 500 && message.contains("it could not be stopped")
     }
 
     /// Whether the engine says that something else is in the way.
@@ -210,8 +227,38 @@ pub(crate) trait Doing<T> {
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// Waits for the end of an answer to a question; the client itself waits for its beginning alone.
-pub(crate) async fn ask<T>(question: impl Future<Output = Result<T, Client>>) -> Result<T, Fault> {
-    within(ANSWER, question).await
+///
+/// A question during which a container vanished is asked again: it may not have been about that one.
+pub(crate) async fn ask<T, F>(question: impl Fn() -> F) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Client>>,
+{
+    within(ANSWER, again(question, Fault::is_vanished)).await
+}
+
+/// The same for what the engine is told to do, and may be told twice: to remove something.
+pub(crate) async fn insist<T, F>(request: impl Fn() -> F) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Client>>,
+{
+    within(PATIENCE, again(request, Fault::is_overtaken)).await
+}
+
+/// How often a request is made again, and how long after, before its failure is believed.
+const TRIES: (u32, Duration) = (20, Duration::from_millis(10));
+
+async fn again<T, F>(request: impl Fn() -> F, passes: fn(&Fault) -> bool) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Client>>,
+{
+    let (mut left, pause) = TRIES;
+    loop {
+        match request().await.map_err(Fault::from) {
+            Err(fault) if left > 0 && passes(&fault) => left -= 1,
+            answered => return answered,
+        }
+        sleep(pause).await;
+    }
 }
 
 /// The same for what the engine is told to do.
@@ -219,12 +266,12 @@ pub(crate) async fn tell<T>(request: impl Future<Output = Result<T, Client>>) ->
     within(PATIENCE, request).await
 }
 
-async fn within<T>(
+async fn within<T, E: Into<Fault>>(
     within: Duration,
-    request: impl Future<Output = Result<T, Client>>,
+    request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Fault> {
     match timeout(within, request).await {
-        Ok(answered) => Ok(answered?),
+        Ok(answered) => answered.map_err(Into::into),
         Err(_) => Err(Fault::Silent { within }),
     }
 }
@@ -241,5 +288,60 @@ pub(crate) fn gone_is_done(result: Result<(), RequestError>) -> Result<bool, Req
         Ok(()) => Ok(true),
         Err(error) if error.fault.is_not_found() || error.fault.is_conflict() => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// As Podman 4.3.1 answers.
+    fn answer(status_code: u16, message: &str) -> Client {
+        let message = message.to_owned();
+        Client::DockerResponseServerError {
+            status_code,
+            message,
+        }
+    }
+
+    const VANISHED: &str = "container 3523 does not exist in database: no such container";
+    const OVERTAKEN: &str = "cannot remove container 3523 as it could not be stopped: sending \
+        SIGKILL to container 3523: container state improper: stopped";
+
+    #[tokio::test]
+    async fn a_question_is_asked_again_where_some_container_vanished_meanwhile() {
+        let asked = &Cell::new(0);
+        let answered = ask(|| async move {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                1 | 2 => Err(answer(500, VANISHED)),
+                _ => Ok("here"),
+            }
+        });
+        assert!(matches!(answered.await, Ok("here")));
+        let removed = insist(|| async move {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                4 => Err(answer(500, OVERTAKEN)),
+                _ => Err::<(), _>(answer(404, "no such container")),
+            }
+        });
+        assert!(removed.await.is_err_and(|fault| fault.is_not_found()));
+        assert_eq!(asked.get(), 5);
+    }
+
+    #[tokio::test]
+    async fn what_fails_for_another_reason_or_for_ever_is_believed() {
+        for (message, times) in [("the disk is full", 1), (VANISHED, 21)] {
+            let asked = &Cell::new(0);
+            let answered = ask(|| async move {
+                asked.set(asked.get() + 1);
+                Err::<(), _>(answer(500, message))
+            });
+            assert_eq!(answered.await.unwrap_err().status(), Some(500));
+            assert_eq!(asked.get(), times);
+        }
     }
 }

@@ -133,7 +133,7 @@ impl Engine {
             let image = image.to_owned();
             return Err(ImageError::Name { image });
         }
-        match ask(self.docker.inspect_image(image)).await {
+        match ask(|| self.docker.inspect_image(image)).await {
             Ok(found) => Ok(Some(found)),
             Err(fault) if fault.is_not_found() => Ok(None),
             Err(Fault::Refused { status: 400, .. }) => Err(ImageError::Name {

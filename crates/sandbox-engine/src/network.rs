@@ -65,7 +65,7 @@ impl Engine {
     async fn look_for_network(&self) -> Result<Option<NetworkState>, RequestError> {
         let filters = HashMap::from([("name", vec![NETWORK])]);
         let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
-        let networks = ask(self.docker.list_networks(Some(options))).await;
+        let networks = ask(|| self.docker.list_networks(Some(options.clone()))).await;
         let networks = networks.doing(|| "list networks".to_owned())?;
         // The filter finds parts of names as well.
         let network = networks
@@ -86,7 +86,7 @@ impl Engine {
     /// When the engine does not answer.
     pub async fn has_network(&self, name: &str) -> Result<bool, RequestError> {
         let none = None::<InspectNetworkOptions>;
-        let found = ask(self.docker.inspect_network(name, none)).await;
+        let found = ask(|| self.docker.inspect_network(name, none.clone())).await;
         match found.doing(|| format!("inspect network {name}")) {
             Ok(_) => Ok(true),
             Err(error) if error.fault.is_not_found() => Ok(false),

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use rmcp::schemars;
 use sandbox_engine::client::wire::{Channel, End, Ended, Input, Output, RunSpec, Variable};
-use sandbox_engine::client::{CallError, Client, Event};
+use sandbox_engine::client::{CallError, Event};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::limits::Limits;
+use crate::link::Reached;
 use crate::output::{Ends, Stream};
+use crate::server::Server;
 
 /// How a command ended, as a result tells it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -95,82 +96,85 @@ pub(crate) fn variables(
     Ok(all)
 }
 
-/// Runs a command to its end. The call's cancellation kills it with all its processes.
-pub(crate) async fn run(
-    client: &Client,
-    mut spec: RunSpec,
-    stdin: Option<String>,
-    timeout: Duration,
-    limits: &Limits,
-    call: &mut Call,
-) -> Result<Finished, CallError> {
-    let (head, tail) = limits.halves();
-    let bytes = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    // 0 would be no limit at all.
-    spec.timeout_ms = u64::try_from(timeout.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1);
-    spec.grace_ms = u32::try_from(GRACE.as_millis()).unwrap_or(u32::MAX);
-    if stdin.is_some() {
-        spec.input = Input::Stream;
-    }
-    // Where nobody follows it, the middle of the output never leaves the sandbox.
-    spec.output = if call.is_followed() {
-        Output::Stream
-    } else {
-        Output::Capture {
-            head: bytes(head),
-            tail: bytes(tail),
-            spill: 0,
+impl Server {
+    /// Runs a command to its end, which comes before `timeout` is over. The call's cancellation kills
+    /// it with all its processes.
+    pub(crate) async fn run(
+        &self,
+        reached: &Reached,
+        mut spec: RunSpec,
+        stdin: Option<String>,
+        timeout: Duration,
+        call: &mut Call,
+    ) -> Result<Finished, CallError> {
+        let (head, tail) = self.shared.limits.halves();
+        let bytes = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        // 0 would be no limit at all.
+        spec.timeout_ms = u64::try_from(timeout.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        spec.grace_ms = u32::try_from(GRACE.as_millis()).unwrap_or(u32::MAX);
+        if stdin.is_some() {
+            spec.input = Input::Stream;
         }
-    };
-    let mut running = client.run(&spec)?;
-    let control = running.control();
-    let feeding = async {
-        if let Some(text) = stdin {
-            // Where the write fails, the command has ended, and says so itself.
-            control.write(text.as_bytes()).await.ok();
-            control.close_stdin();
-        }
-    };
-    let mut feeding = std::pin::pin!(feeding);
-    let mut over = std::pin::pin!(call.until_cancelled());
-    let (mut fed, mut cancelled) = (false, false);
-    let mut last = std::pin::pin!(tokio::time::sleep(LAST));
-    let (mut stdout, mut stderr) = (Ends::new((head, tail)), Ends::new((head, tail)));
-    let ended = loop {
-        let event = tokio::select! {
-            event = running.next() => event?,
-            () = &mut feeding, if !fed => {
-                fed = true;
-                continue;
+        // Where nobody follows it, the middle of the output never leaves the sandbox.
+        spec.output = if call.is_followed() {
+            Output::Stream
+        } else {
+            Output::Capture {
+                head: bytes(head),
+                tail: bytes(tail),
+                spill: 0,
             }
-            () = &mut over, if !cancelled => {
-                cancelled = true;
-                running.control().cancel();
-                last.as_mut().reset(tokio::time::Instant::now() + LAST);
-                continue;
-            }
-            () = &mut last, if cancelled => return Err(CallError::Overdue(LAST)),
-            () = call.tick(), if !cancelled => continue,
         };
-        match event {
-            Some(Event::Output(channel, bytes)) => {
-                call.note(&bytes);
-                match channel {
-                    Channel::Stderr | Channel::StderrTail => stderr.push(&bytes),
-                    _ => stdout.push(&bytes),
-                }
+        let mut running = reached.client.run(&spec)?;
+        let control = running.control();
+        let feeding = async {
+            if let Some(text) = stdin {
+                // Where the write fails, the command has ended, and says so itself.
+                control.write(text.as_bytes()).await.ok();
+                control.close_stdin();
             }
-            Some(Event::Ended(ended)) => break ended,
-            Some(_) => {}
-            None => return Err(CallError::Unexpected),
-        }
-    };
-    call.settle().await;
-    Ok(Finished {
-        stdout: stdout.finish(Some(ended.stdout.seen)),
-        stderr: stderr.finish(Some(ended.stderr.seen)),
-        ended,
-    })
+        };
+        let mut feeding = std::pin::pin!(feeding);
+        let mut over = std::pin::pin!(call.until_cancelled());
+        let (mut fed, mut cancelled) = (false, false);
+        let mut last = std::pin::pin!(tokio::time::sleep(LAST));
+        let (mut stdout, mut stderr) = (Ends::new((head, tail)), Ends::new((head, tail)));
+        let ended = loop {
+            let event = tokio::select! {
+                event = running.next() => event?,
+                () = &mut feeding, if !fed => {
+                    fed = true;
+                    continue;
+                }
+                () = &mut over, if !cancelled => {
+                    cancelled = true;
+                    running.control().cancel();
+                    last.as_mut().reset(tokio::time::Instant::now() + LAST);
+                    continue;
+                }
+                () = &mut last, if cancelled => return Err(CallError::Overdue(LAST)),
+                () = call.tick(), if !cancelled => continue,
+            };
+            match event {
+                Some(Event::Output(channel, bytes)) => {
+                    call.note(&bytes);
+                    match channel {
+                        Channel::Stderr | Channel::StderrTail => stderr.push(&bytes),
+                        _ => stdout.push(&bytes),
+                    }
+                }
+                Some(Event::Ended(ended)) => break ended,
+                Some(_) => {}
+                None => return Err(CallError::Unexpected),
+            }
+        };
+        call.settle().await;
+        Ok(Finished {
+            stdout: stdout.finish(Some(ended.stdout.seen)),
+            stderr: stderr.finish(Some(ended.stderr.seen)),
+            ended,
+        })
+    }
 }

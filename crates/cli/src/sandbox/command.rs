@@ -1,23 +1,25 @@
 //! `talaria sandbox run` and `exec`.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use sandbox_core::text;
 use sandbox_engine::client::Client;
 use sandbox_engine::client::wire::{RunSpec, Variable};
 use sandbox_engine::{
-    Agent, AgentError, Ask, Attached, Channel, Engine, Exec as Command, Keep, Progress, Ran,
-    Sandbox, Stdin, Why, run_over,
+    Agent, AgentError, Ask, Attached, Channel, Exec as Command, Keep, Ran, Sandbox, Stdin, Why,
+    run_over,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::args::{Exec, Form, How, Run};
+use super::args::{Exec, How, Run};
 use super::attach::{self, Lent};
 use super::failure::{Failure, Result};
 use super::forward::Wanted;
 use super::outcome::Json;
+use super::print::{print, to_json};
+use super::progress::{Steps, patiently};
 use super::reach::{Reached, Way};
 use super::{caller, connect, ls, spec};
 use crate::exit::Outcome;
@@ -321,91 +323,5 @@ fn tell(sandbox: &Sandbox, attached: &Attached) {
     for one in sandbox.differences().iter().filter(|one| one.decides()) {
         let line = format!("{} is {} and not {}", one.field, one.found, one.wanted);
         anstream::eprintln!("talaria: sandbox {name}: {}", text::line(line.as_bytes()));
-    }
-}
-
-fn print(engine: &Engine, plan: &sandbox_core::ContainerPlan, form: Form) -> Result<()> {
-    use sandbox_core::EnvValue;
-    let inputs = engine.render_inputs(plan);
-    match form {
-        Form::Argv => {
-            let mut out = io::stdout().lock();
-            let commands = sandbox_core::render::argv::create(plan, &inputs);
-            if let sandbox_core::Seccomp::Talaria { .. } = plan.seccomp {
-                let json = inputs.seccomp.json.replace('\'', r"'\''");
-                writeln!(out, "printf %s '{json}' > {}", inputs.seccomp.path)?;
-            }
-            for step in commands.steps {
-                writeln!(out, "{step}")?;
-                for (name, _) in step.env {
-                    anstream::eprintln!("talaria: set {name} before: its value is not shown");
-                }
-            }
-            for unsaid in commands.unsaid {
-                anstream::eprintln!("talaria: a docker command line cannot say: {unsaid}");
-            }
-            Ok(())
-        }
-        Form::Body => {
-            // Shown values are read over shoulders and kept in logs.
-            let mut shown = plan.clone();
-            for value in shown.env.values_mut() {
-                if let EnvValue::Secret(_) = value {
-                    *value = EnvValue::Plain("(secret)".to_owned());
-                }
-            }
-            to_json(&sandbox_core::render::body::create(&shown, &inputs))
-        }
-    }
-}
-
-/// Prints JSON.
-pub(super) fn to_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)?;
-    Ok(writeln!(io::stdout().lock(), "{text}")?)
-}
-
-/// Says after a second what is being waited for.
-async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
-    let mut wait = std::pin::pin!(wait);
-    tokio::select! {
-        biased;
-        done = &mut wait => done,
-        () = tokio::time::sleep(Duration::from_secs(1)) => {
-            if io::stderr().is_terminal() {
-                anstream::eprintln!("talaria: {what}…");
-            }
-            wait.await
-        }
-    }
-}
-
-/// The steps of a pull: each layer's status once, where somebody looks on.
-#[derive(Default)]
-struct Steps {
-    last: std::collections::HashMap<Option<String>, String>,
-}
-
-impl Steps {
-    fn show(&mut self, step: &Progress) {
-        if !io::stderr().is_terminal() {
-            return;
-        }
-        let percent = step
-            .bytes
-            .filter(|(_, all)| *all > 0)
-            .map(|(done, all)| done * 10 / all * 10);
-        let percent = percent.map_or_else(String::new, |percent| format!(" {percent} %"));
-        let line = format!("{}{percent}", step.status);
-        if self.last.get(&step.layer) == Some(&line) {
-            return;
-        }
-        let layer = step.layer.as_deref().unwrap_or("image");
-        anstream::eprintln!(
-            "talaria: {}: {}",
-            text::line(layer.as_bytes()),
-            text::line(line.as_bytes())
-        );
-        self.last.insert(step.layer.clone(), line);
     }
 }

@@ -8,8 +8,8 @@ use sandbox_engine::copy::Bounds;
 use serde_json::json;
 
 use super::args::Cp;
-use super::command::to_json;
 use super::failure::{Failure, Result};
+use super::print::to_json;
 use super::{caller, connect, ls};
 use crate::exit::Outcome;
 

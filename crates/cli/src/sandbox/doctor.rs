@@ -2,9 +2,9 @@
 
 use super::args::Doctor;
 use super::caller;
-use super::command::to_json;
 use super::connect;
 use super::failure::{Failure, Result};
+use super::print::to_json;
 use crate::doctor::finding::{Finding, State};
 use crate::doctor::print;
 use crate::exit::Outcome;

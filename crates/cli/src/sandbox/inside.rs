@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::args::{Jobs, Kill, Logs, Session, SessionCommand, Shell};
 use super::attach::{self, Lent};
-use super::command::to_json;
 use super::failure::Result;
+use super::print::to_json;
 use super::reach::Way;
 use crate::exit::Outcome;
 use crate::output;

@@ -8,8 +8,8 @@ use sandbox_engine::{Engine, Listed, Reaping, Sandbox};
 use serde_json::json;
 
 use super::args::{Inspect, Ls, Reap, Rm};
-use super::command::to_json;
 use super::failure::{Failure, Result};
+use super::print::to_json;
 use super::{caller, connect};
 use crate::exit::Outcome;
 use crate::output;

@@ -14,7 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::Spec;
 use super::failure::{Failure, Result};
-use super::{caller, command, spec};
+use super::print::to_json;
+use super::{caller, spec};
 use crate::exit::Outcome;
 use crate::svc::args::Span;
 
@@ -158,7 +159,7 @@ fn print(mcp: Mcp) -> Result<Outcome> {
         &words(mcp, &cwd),
         &around,
     );
-    command::to_json(&config)?;
+    to_json(&config)?;
     Ok(Outcome::Done)
 }
 

@@ -19,6 +19,8 @@ mod ls;
 #[cfg(feature = "mcp")]
 pub(crate) mod mcp;
 mod outcome;
+mod print;
+mod progress;
 mod reach;
 mod spec;
 mod terminal;

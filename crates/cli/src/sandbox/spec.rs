@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 
 use sandbox_core::{
-    EnvFile, FromName, MountFile, SandboxSpec, Scalar, Secret, SecretValue, SpecFile,
+    Draft, EnvFile, FromName, MountFile, SandboxSpec, Scalar, Secret, SecretValue, SpecFile,
 };
 use sandbox_engine::Pull;
 
@@ -23,7 +23,7 @@ impl Spec {
 
     pub(super) fn read(self) -> Result<SandboxSpec> {
         let base = match &self.spec {
-            None => SpecFile::default(),
+            None => Draft::default(),
             Some(path) => {
                 let text = fs::read_to_string(path).map_err(|source| Failure::File {
                     path: path.clone(),
@@ -33,16 +33,15 @@ impl Spec {
                     .extension()
                     .is_some_and(|extension| extension == "json");
                 let parsed = if is_json {
-                    SpecFile::from_json(&text)
+                    Draft::from_json(&text)
                 } else {
-                    SpecFile::from_toml(&text)
+                    Draft::from_toml(&text)
                 };
                 parsed.map_err(Failure::Spec)?
             }
         };
         let spec = base.merge(self.options());
-        let caller = caller::caller()?;
-        SandboxSpec::try_from(spec, &caller).map_err(Failure::Spec)
+        spec.check(&caller::caller()?).map_err(Failure::Spec)
     }
 
     fn options(self) -> SpecFile {

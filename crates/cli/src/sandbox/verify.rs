@@ -6,8 +6,9 @@ use sandbox_engine::{Agent, SandboxError, Verified};
 use serde_json::json;
 
 use super::args::Verify;
-use super::command::{carried, to_json};
+use super::command::carried;
 use super::failure::{Failure, Result};
+use super::print::to_json;
 use super::{caller, connect, ls};
 use crate::exit::Outcome;
 use crate::output;

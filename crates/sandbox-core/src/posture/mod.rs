@@ -17,6 +17,7 @@
 //! # Ok::<(), sandbox_core::posture::ReportError>(())
 //! ```
 
+mod advice;
 mod check;
 mod engine;
 mod expectation;

@@ -3,6 +3,7 @@
 mod allowed;
 mod conditional;
 mod denied;
+mod files;
 
 use super::{Action, Argument, ENOSYS, Includes, Rule, SeccompInput};
 
@@ -40,9 +41,22 @@ pub struct Group {
     pub names: &'static [&'static str],
 }
 
+const fn allow(why: &'static str, names: &'static [&'static str]) -> Group {
+    Group {
+        verdict: Verdict::Allow,
+        why,
+        names,
+    }
+}
+
 /// Every group.
 pub fn groups() -> impl Iterator<Item = &'static Group> {
-    let lists = [denied::GROUPS, conditional::GROUPS, allowed::GROUPS];
+    let lists = [
+        denied::GROUPS,
+        conditional::GROUPS,
+        files::GROUPS,
+        allowed::GROUPS,
+    ];
     lists.into_iter().flatten()
 }
 

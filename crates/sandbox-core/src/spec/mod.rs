@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use file::{EnvFile, FromName, MountFile, MountTable, Scalar, SecretValue, SpecFile};
+pub use read::Draft;
 
 use crate::env::{EnvName, EnvValue};
 use crate::init::Entrypoint;
@@ -18,7 +19,7 @@ use crate::mount::Mount;
 use crate::name::{Identity, Owner};
 use crate::network::Network;
 use crate::path::{AbsPath, HostPath};
-use crate::problem::Problems;
+use crate::problem::{Gather, Problems};
 use crate::reuse::Policy;
 use crate::secret::{DigestKey, Secret};
 
@@ -172,6 +173,6 @@ impl SandboxSpec {
     /// # Errors
     /// [`Problems`]: everything that is wrong, each with its field.
     pub fn try_from(file: SpecFile, caller: &Caller) -> Result<Self, Problems> {
-        parse::spec(file, caller)
+        parse::spec(file, Gather::default(), caller)
     }
 }

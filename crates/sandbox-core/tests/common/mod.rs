@@ -1,7 +1,7 @@
 //! What the tests of specs share: a caller, images, hosts.
 
 #![allow(dead_code, reason = "each test program uses a part")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot begin has failed")]
 
 pub(crate) mod engine;
 

@@ -34,6 +34,13 @@ impl Engine {
             inputs.flavour == Flavour::Podman || matches!(rendered, Rendering::NeedsCli(_));
         if ours && by_path {
             self.keep_profile(&inputs).map_err(unmade)?;
+            let binary = self.tools.command_line.as_ref();
+            if matches!(rendered, Rendering::NeedsCli(_))
+                && inputs.flavour == Flavour::Podman
+                && binary.is_some_and(|binary| !binary.is_podman())
+            {
+                return Err(unmade(CommandLineError::NotPodmans));
+            }
         }
         let commands = match rendered {
             Rendering::Api(rendered) => {

@@ -196,6 +196,9 @@ fn launch_hint(fault: &Fault) -> Option<String> {
     let any = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let hint = if any(&["bind source path does not exist", "statfs"]) {
         "a mount's source has to exist on the engine's host: create it first"
+    } else if any(&["port is already allocated", "address already in use"]) {
+        "another container or program has that port: choose another with --publish, or leave its number \
+         to the engine (--publish 80)"
     } else if any(&["container-init binary not found"]) {
         "podman's own init is missing: install catatonit, or bring the agent along"
     } else if any(&["executable file not found", "no such file or directory"]) {

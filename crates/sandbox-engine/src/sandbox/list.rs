@@ -77,7 +77,7 @@ impl Engine {
             .all(true)
             .filters(&filters)
             .build();
-        let found = ask(self.docker.list_containers(Some(options))).await;
+        let found = ask(|| self.docker.list_containers(Some(options.clone()))).await;
         found.doing(|| "list sandboxes".to_owned())
     }
 

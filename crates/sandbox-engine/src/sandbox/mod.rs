@@ -1,93 +1,41 @@
 //! A sandbox: got, used, looked at, and ended.
 
+mod ask;
 mod attach;
+mod copy;
 mod create;
 mod error;
 mod facts;
 mod list;
+mod look;
 mod plan;
 mod reap;
 mod running;
 mod start;
 mod verify;
 
-use std::path::Path;
 use std::time::Duration;
 
 use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::{
-    InspectContainerOptions, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
-};
+use bollard::query_parameters::StopContainerOptionsBuilder;
 use sandbox_client::Client;
-use sandbox_core::inspect::{ContainerState, Inspected};
+use sandbox_core::inspect::ContainerState;
 use sandbox_core::reuse::Busy;
 use sandbox_core::{Difference, SandboxSpec};
 
 use crate::agent::Agent;
 use crate::connect::Engine;
-use crate::copy::{Bounds, CopiedOut, Place};
-use crate::error::{Doing as _, Fault, RequestError, ask, gone_is_done};
+use crate::error::{Doing as _, RequestError, gone_is_done};
 use crate::exec::{Channel, Exec, ExecError, Ran, exec};
-use crate::image::{Progress, Pull};
+use crate::image::Pull;
 use crate::inside::{AgentError, Line};
 
+pub use ask::{Ask, Attached, Why};
 pub use error::SandboxError;
 pub use list::Listed;
+pub(crate) use look::inspected;
 pub use reap::{Reaped, Reaping};
 pub use verify::Verified;
-
-/// How a sandbox was got.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attached {
-    /// There was none.
-    Created,
-    /// It was running.
-    Reused,
-    /// It was there and did not run. What ran in it is gone, and so is what its tmpfs held.
-    Started,
-    /// There was one, and it was made anew.
-    Recreated {
-        /// Why.
-        why: Why,
-    },
-}
-
-/// Why a sandbox was made anew.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// It was not what was asked for.
-    Differs(Vec<Difference>),
-    /// The engine had lost it, or somebody had removed it.
-    Vanished,
-    /// The engine could do nothing more with it.
-    Broken,
-}
-
-impl Attached {
-    /// Whether what was in the sandbox before, outside of persistent directories, is gone.
-    #[must_use]
-    pub fn lost_state(&self) -> bool {
-        matches!(self, Self::Started | Self::Recreated { .. })
-    }
-}
-
-/// How a sandbox is to be got.
-pub struct Ask<'a> {
-    /// Whether its image may be fetched.
-    pub pull: Pull,
-    /// The program to bring along.
-    pub agent: Agent,
-    /// Told how far things have come.
-    pub progress: &'a mut (dyn FnMut(Progress) + Send),
-}
-
-impl std::fmt::Debug for Ask<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ask")
-            .field("pull", &self.pull)
-            .finish_non_exhaustive()
-    }
-}
 
 /// A sandbox that was there when it was last spoken to.
 #[derive(Debug, Clone)]
@@ -283,63 +231,6 @@ impl Sandbox {
         Ok(busy != Busy::Idle)
     }
 
-    async fn place(&self) -> Result<Place<'_>, RequestError> {
-        let found = self.look().await?;
-        let host = found.host_config.unwrap_or_default();
-        let is_tmpfs =
-            |mount: &bollard::models::Mount| mount.typ == Some(bollard::models::MountType::TMPFS);
-        let mounts = host.mounts.into_iter().flatten();
-        let tmpfs = mounts.filter(is_tmpfs).filter_map(|mount| mount.target);
-        let tmpfs = host
-            .tmpfs
-            .into_iter()
-            .flatten()
-            .map(|(path, _)| path)
-            .chain(tmpfs)
-            // The engine's own, with /dev/shm in it: in no list of its own.
-            .chain(["/dev".to_owned()]);
-        let user = found
-            .config
-            .and_then(|config| config.user)
-            .unwrap_or_default();
-        let (uid, gid) = user.split_once(':').unwrap_or((&user, ""));
-        // A user by name is known to the image alone: its files are root's then.
-        let uid = uid.parse().unwrap_or(0);
-        Ok(Place {
-            engine: &self.engine,
-            id: &self.id,
-            name: &self.name,
-            tmpfs: tmpfs.collect(),
-            owner: (uid, gid.parse().unwrap_or(uid)),
-        })
-    }
-
-    /// Copies a file or directory of this machine into the sandbox: to the path `to`, or into it
-    /// where that is a directory. Gives the path where it is then.
-    ///
-    /// # Errors
-    ///
-    /// [`CopyError`](crate::copy::CopyError); a part may be there then.
-    pub async fn copy_in(&self, from: &Path, to: &str) -> Result<String, crate::Error> {
-        Ok(self.place().await?.copy_in(from, to).await?)
-    }
-
-    /// Copies a file or directory of the sandbox to `to` of this machine, or into it where that
-    /// is a directory. What comes out is not trusted: no links, no devices, no special bits,
-    /// nothing outside of the destination, and not more than `bounds`.
-    ///
-    /// # Errors
-    ///
-    /// [`CopyError`](crate::copy::CopyError); nothing is at the destination then.
-    pub async fn copy_out(
-        &self,
-        from: &str,
-        to: &Path,
-        bounds: Bounds,
-    ) -> Result<CopiedOut, crate::Error> {
-        Ok(self.place().await?.copy_out(from, to, bounds).await?)
-    }
-
     /// Stops it: SIGTERM, and SIGKILL when `grace` is over. One that is down or gone is no error.
     ///
     /// # Errors
@@ -389,44 +280,4 @@ impl Sandbox {
         self.engine.remove(&self.id, &self.name).await?;
         Ok(())
     }
-}
-
-impl Engine {
-    pub(crate) async fn look(&self, id: &str) -> Result<ContainerInspectResponse, RequestError> {
-        let none = None::<InspectContainerOptions>;
-        let found = ask(self.docker.inspect_container(id, none)).await;
-        found.doing(|| format!("inspect container {id}"))
-    }
-
-    /// Whether there is a container, a sandbox or not, with that name or id.
-    ///
-    /// # Errors
-    ///
-    /// When the engine does not answer.
-    pub async fn has_container(&self, name: &str) -> Result<bool, RequestError> {
-        match self.look(name).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.fault.is_not_found() => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether it was there.
-    pub(crate) async fn remove(&self, id: &str, name: &str) -> Result<bool, RequestError> {
-        let options = RemoveContainerOptionsBuilder::new()
-            .force(true)
-            .v(true)
-            .build();
-        let removed = self.docker.remove_container(id, Some(options)).await;
-        gone_is_done(removed.doing(|| format!("remove sandbox {name}")))
-    }
-}
-
-/// The parts of an answer that decisions are made from.
-pub(crate) fn inspected(found: &ContainerInspectResponse) -> Result<Inspected, RequestError> {
-    let value = serde_json::to_value(found).and_then(serde_json::from_value);
-    value.map_err(|error| {
-        let source = bollard::errors::Error::JsonSerdeError { err: error };
-        RequestError::new("inspect a container", Fault::Garbled { source })
-    })
 }

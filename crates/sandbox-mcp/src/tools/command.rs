@@ -13,7 +13,7 @@ use super::file::path;
 use crate::failure::Failure;
 use crate::output::Stream;
 use crate::reply::{Answer, Reply, schema};
-use crate::run::{Ending, run, variables};
+use crate::run::{Ending, variables};
 use crate::server::Server;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -83,16 +83,9 @@ impl Server {
         if let Some(cwd) = asked.cwd {
             spec.cwd = Some(path(&reached, &cwd)?.into());
         }
-        let limits = &self.shared.limits;
-        let ran = run(
-            &reached.client,
-            spec,
-            asked.stdin,
-            timeout,
-            limits,
-            &mut call,
-        )
-        .await;
+        let ran = self
+            .run(&reached, spec, asked.stdin, timeout, &mut call)
+            .await;
         let ran = ran.map_err(|error| {
             Failure::call("run the command", &error).noticing(reached.notice.clone())
         })?;

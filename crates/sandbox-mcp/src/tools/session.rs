@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::link::Reached;
 use crate::output::Stream;
 use crate::reply::{Answer, Reply, schema};
-use crate::run::{Ending, run};
+use crate::run::Ending;
 use crate::server::{Server, Session};
 
 const USUAL: &str = "default";
@@ -100,16 +100,9 @@ impl Server {
         let timeout = self.shared.limits.timeout(asked.timeout_seconds);
         let mut spec = RunSpec::shell(asked.command);
         spec.session = session.number;
-        let limits = &self.shared.limits;
-        let ran = run(
-            &reached.client,
-            spec,
-            asked.stdin,
-            timeout,
-            limits,
-            &mut call,
-        )
-        .await;
+        let ran = self
+            .run(&reached, spec, asked.stdin, timeout, &mut call)
+            .await;
         let ran = match ran {
             Ok(ran) => ran,
             Err(error) => {

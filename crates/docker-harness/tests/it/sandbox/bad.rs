@@ -1,12 +1,14 @@
 //! Bad input, and engines that are none.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use docker_harness::{Failure, Level, wait_for};
+use rstest::rstest;
 
-use super::{DEBIAN, Rig, program, text, with_rig};
+use super::{DEBIAN, On, Rig, program, text, with_rig, with_rig_on};
 use crate::common::SOON;
 
 /// One line of message and one of hint, that code, and nothing created.
@@ -74,6 +76,40 @@ fn what_cannot_be_is_one_message_with_a_hint_and_leaves_nothing() {
         refused(rig, &odd, 2, "image").await?;
         refused(rig, &["exec", "nobody", "--", "true"], 3, "nobody").await?;
         refused(rig, &["cp", "a", "b"], 2, "neither").await?;
+        Ok(())
+    });
+}
+
+#[rstest]
+fn a_port_that_is_taken_is_one_message_with_a_hint_and_leaves_nothing(
+    #[values(On::Docker, On::Podman)] on: On,
+) {
+    with_rig_on(on, async |rig| {
+        let taken = TcpListener::bind("127.0.0.1:0")?;
+        let publish = format!("--extra-arg=--publish={}:80", taken.local_addr()?);
+        let mut options = vec![publish.as_str()];
+        let file = rig.lab.scratch().join("spec.toml");
+        let file = file.to_string_lossy();
+        if matches!(on, On::Podman) {
+            // Docker's command line is the one that is found.
+            let words = rig.run("port", &[&publish, "--", "true"]);
+            refused(rig, &words, 1, "docker's command line cannot tell Podman").await?;
+            std::fs::write(&*file, "seccomp = \"engine-default\"\n")?;
+            options.extend(["--spec", &file]);
+        }
+        let words = [&options[..], &["--", "true"]].concat();
+        let message = "address already in use";
+        refused(rig, &rig.run("port", &words), 1, message).await?;
+        // Free again, and it is had.
+        drop(taken);
+        let ended = rig.say(&rig.run("port", &words))?;
+        assert!(ended.status.success(), "{}", text(&ended.stderr));
+        // Taken by another sandbox.
+        let other = rig.run("other", &words);
+        let ended = rig.say(&other)?;
+        let said = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains("hint: another container"), "{said}");
         Ok(())
     });
 }

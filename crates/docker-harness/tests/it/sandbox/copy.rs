@@ -97,9 +97,9 @@ fn more_than_is_allowed_leaves_nothing() {
         }
         let left: Vec<_> = fs::read_dir(rig.lab.scratch())?.collect();
         assert_eq!(left.len(), 0, "{left:?}");
-        // The connection of the copy that was given up closes when the runtime gets to it, and an
-        // engine answers no question about a container that it is still sending from.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        // An engine answers no question about a container that it is still sending from. The connection
+        // of the copy that was given up closes when the runtime gets to it, which is while this waits.
+        sandbox.inspect().await?;
         let none = rig.say(&["cp", "much:/opt/none", "x"])?;
         assert_eq!(none.status.code(), Some(3), "{}", text(&none.stderr));
         Ok(())

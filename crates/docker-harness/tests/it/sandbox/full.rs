@@ -9,7 +9,7 @@ use docker_harness::engine::skip;
 use docker_harness::{Failure, TestResult};
 use rustix::process::getuid;
 
-use super::own::dockerd::Dockerd;
+use super::own::dockerd::{Dockerd, With};
 use super::{DEBIAN, Rig, shell, text, with_rig};
 
 /// A small file system, for as long as this lives.
@@ -100,7 +100,7 @@ fn an_engine_whose_disk_is_full_is_told_and_nothing_is_left() {
         let Some(small) = Small::new(rig, "300m")? else {
             return Ok(());
         };
-        let Some(mut dockerd) = Dockerd::start(rig, &small.path, false).await? else {
+        let Some(mut dockerd) = Dockerd::start(rig, &small.path, With::Nothing).await? else {
             return Ok(());
         };
         small.fill(0)?;

@@ -8,7 +8,7 @@ use docker_harness::Failure;
 use super::{DEBIAN, Rig, text, with_rig};
 
 /// Builds an image with the engine's classic builder, which has a cache.
-fn build(tag: &str, lines: &str) -> Result<(), Failure> {
+pub(super) fn build(tag: &str, lines: &str) -> Result<(), Failure> {
     let mut building = Command::new("docker")
         .args(["build", "--quiet", "--tag", tag, "-"])
         .env("DOCKER_BUILDKIT", "0")

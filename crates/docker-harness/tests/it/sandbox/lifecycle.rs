@@ -5,9 +5,7 @@ use std::time::Duration;
 use docker_harness::{Level, wait_for};
 use rstest::rstest;
 use sandbox_core::{NameError, Owner, SpecFile};
-use sandbox_engine::{
-    Agent, AgentBinary, Ask, Attached, Exec, ExecError, Pull, Sandbox, SandboxError, Stdin, Why,
-};
+use sandbox_engine::{Attached, Exec, ExecError, Sandbox, SandboxError, Stdin, Why};
 
 use super::{On, Rig, says, scalar, shell, text, with_rig_on};
 use crate::common::SOON;
@@ -324,55 +322,6 @@ fn streams_are_apart_and_carry_any_byte(#[values(On::Docker, On::Podman)] on: On
             (out.head.len(), out.tail.len(), out.seen, out.dropped),
             (10, 5, 5_000_000, 4_999_985)
         );
-        Ok(())
-    });
-}
-
-#[rstest]
-fn the_agent_comes_on_a_volume_that_is_filled_once_or_by_upload(
-    #[values(On::Docker, On::Podman)] on: On,
-) {
-    with_rig_on(on, async |rig| {
-        // Any program that stays will do; the test's own, so that its volume is as well.
-        let script = format!("#!/bin/sh\n# {}\nexec sleep infinity\n", rig.owner);
-        let binary = AgentBinary::new(script.clone().into_bytes());
-        let volume = binary.volume();
-        for agent in [
-            Agent::Volume(binary.clone()),
-            Agent::Volume(binary.clone()),
-            Agent::Upload(binary),
-        ] {
-            let is_volume = matches!(agent, Agent::Volume(_));
-            let ask = Ask {
-                pull: Pull::Never,
-                agent,
-                progress: &mut |_| {},
-            };
-            let sandbox = rig
-                .engine
-                .sandbox(&rig.spec(rig.file("agent"))?, ask)
-                .await?;
-            let by_engine = async |script: &str| {
-                let command = Exec::new(["sh", "-c", script]);
-                sandbox.exec_by_engine(command, &mut |_, _| {}).await
-            };
-            let found = by_engine("cat /.talaria/sandbox-agent").await?;
-            assert_eq!(found.outcome.stdout.text(), script);
-            let write = by_engine("echo x > /.talaria/sandbox-agent").await?;
-            assert_eq!(
-                write.outcome.end.is_success(),
-                !is_volume,
-                "a volume is read-only"
-            );
-            let ids = rig.containers().await?;
-            assert_eq!(ids, [sandbox.id()], "the helper is gone");
-            sandbox.remove().await?;
-        }
-        let docker = rig.engine.docker().clone();
-        for name in [volume.clone(), format!("{volume}-whole")] {
-            let none = None::<bollard::query_parameters::RemoveVolumeOptions>;
-            docker.remove_volume(&name, none).await?;
-        }
         Ok(())
     });
 }

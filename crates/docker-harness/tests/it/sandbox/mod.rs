@@ -6,6 +6,7 @@ mod between;
 mod copy;
 mod cut;
 mod doctor;
+mod ended;
 mod full;
 mod given;
 mod hang;
@@ -13,10 +14,12 @@ mod inits;
 mod inside;
 mod kill;
 mod lifecycle;
+mod metadata;
 mod own;
 mod render;
 mod restart;
 mod verify;
+mod volume;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -203,6 +206,8 @@ impl Rig<'_> {
             .env_clear()
             .env("HOME", self.lab.scratch())
             .env("TALARIA_OWNER", self.owner.as_str())
+            // One for a Podman of the tests' own has nobody else to serve.
+            .env("TALARIA_BROKER_IDLE", "60s")
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

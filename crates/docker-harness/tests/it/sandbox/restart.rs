@@ -5,7 +5,7 @@ use rstest::rstest;
 use sandbox_core::SpecFile;
 use sandbox_engine::{Attached, Exec, ExecError, Retry};
 
-use super::own::dockerd::Dockerd;
+use super::own::dockerd::{Dockerd, With};
 use super::{DEBIAN, Rig, says, shell, text, with_rig};
 
 /// One that the engine keeps, on an engine without a bridge.
@@ -17,12 +17,13 @@ fn file(rig: &Rig<'_>) -> SpecFile {
 }
 
 #[rstest]
-#[case::and_with_it_its_containers(false)]
-#[case::and_its_containers_live_on(true)]
-fn an_engine_that_restarts_loses_what_ran_and_tells_so(#[case] live_restore: bool) {
+#[case::and_with_it_its_containers(With::Nothing)]
+#[case::and_its_containers_live_on(With::LiveRestore)]
+fn an_engine_that_restarts_loses_what_ran_and_tells_so(#[case] with: With) {
+    let live_restore = with == With::LiveRestore;
     with_rig(async |rig| {
         let directory = tempfile::tempdir()?;
-        let Some(mut dockerd) = Dockerd::start(rig, directory.path(), live_restore).await? else {
+        let Some(mut dockerd) = Dockerd::start(rig, directory.path(), with).await? else {
             return Ok(());
         };
         let spec = rig.spec(file(rig))?;

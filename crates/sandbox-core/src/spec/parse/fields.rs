@@ -8,13 +8,17 @@ use crate::limits::{Limit, Size};
 use crate::name::NameError;
 use crate::path::AbsPath;
 use crate::problem::{Gather, Problem};
+use crate::spec::read::expected;
 use crate::spec::{Caller, Scalar, User};
 use crate::text;
 
 pub(super) fn image(gather: &mut Gather, image: Option<String>) -> Option<String> {
     let Some(image) = image else {
-        gather
-            .add(Problem::new("image", "is missing").hint("name an image, such as debian:trixie"));
+        // One that could not be read has been told already.
+        if !gather.names("image") {
+            let missing = Problem::new("image", "is missing");
+            gather.add(missing.hint("name an image, such as debian:trixie"));
+        }
         return None;
     };
     if image.is_empty()
@@ -76,15 +80,11 @@ pub(super) fn limit<T: FromStr + PartialEq>(
     if text == "unlimited" {
         return Limit::Unlimited;
     }
-    let what = match field {
-        "cpus" => "write a number such as 2 or 0.5 (at least 0.01), or `unlimited`",
-        "pids" => "write a whole number such as 256, or `unlimited`",
-        _ => "write a size such as `512m` or `4g`, or `unlimited`",
-    };
     match text.parse::<T>() {
         Ok(value) if !text.bytes().all(|b| b == b'0') => Limit::Set(value),
         _ => {
-            gather.add(Problem::new(field, format!("`{text}` is not a limit")).hint(what));
+            let problem = Problem::new(field, format!("`{text}` is not a limit"));
+            gather.add(problem.hint(expected(field)));
             Limit::Default
         }
     }

@@ -24,8 +24,11 @@ use workspace::workspace;
     clippy::too_many_lines,
     reason = "a line or two for each field, one after the other"
 )]
-pub(super) fn spec(file: SpecFile, caller: &Caller) -> Result<SandboxSpec, Problems> {
-    let mut gather = Gather::default();
+pub(super) fn spec(
+    file: SpecFile,
+    mut gather: Gather,
+    caller: &Caller,
+) -> Result<SandboxSpec, Problems> {
     let mut mounts = mounts(&mut gather, &file, caller);
     let image = image(&mut gather, file.image);
     let task = name(&mut gather, "task", file.task);

@@ -10,10 +10,20 @@ use sandbox_engine::Engine;
 use super::{Service, give_image, missing};
 use crate::sandbox::{Rig, text};
 
+/// What a dockerd does beyond the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sandbox) enum With {
+    Nothing,
+    /// What it runs outlives it.
+    LiveRestore,
+    /// Networks that lead somewhere: to what its network namespace is connected to.
+    Networks,
+}
+
 /// A dockerd that can be restarted. What it runs goes with it when it is dropped.
 pub(in crate::sandbox) struct Dockerd {
     directory: PathBuf,
-    live_restore: bool,
+    with: With,
     service: Option<Service>,
 }
 
@@ -23,7 +33,7 @@ impl Dockerd {
     pub(in crate::sandbox) async fn start(
         rig: &mut Rig<'_>,
         directory: &Path,
-        live_restore: bool,
+        with: With,
     ) -> Result<Option<Self>, Failure> {
         if let Some(why) = missing(&["dockerd", "docker", "unshare"]) {
             skip(rig.lab.test(), &why);
@@ -31,7 +41,7 @@ impl Dockerd {
         }
         let mut started = Self {
             directory: directory.to_owned(),
-            live_restore,
+            with,
             service: None,
         };
         rig.engine = started.resume().await?;
@@ -55,6 +65,20 @@ impl Dockerd {
         docker
     }
 
+    /// Runs a command in its network namespace, to its end.
+    pub(in crate::sandbox) fn in_its_network(&self, words: &[&str]) -> TestResult {
+        let service = self.service.as_ref().ok_or("it is down")?;
+        let ended = Command::new("nsenter")
+            .args(["--net", "--target", &service.child.id().to_string(), "--"])
+            .args(words)
+            .output()?;
+        if ended.status.success() {
+            Ok(())
+        } else {
+            Err(format!("{words:?}: {}", text(&ended.stderr)).into())
+        }
+    }
+
     /// Starts it where it is down.
     pub(in crate::sandbox) async fn resume(&mut self) -> Result<Engine, Failure> {
         let place = |name: &str| self.directory.join(name);
@@ -62,7 +86,9 @@ impl Dockerd {
         // namespace of its own, in which there is none.
         let mut command = Command::new("unshare");
         command.args(["--net", "--", "dockerd"]);
-        command.args(["--bridge=none", "--iptables=false", "--ip-forward=false"]);
+        if self.with != With::Networks {
+            command.args(["--bridge=none", "--iptables=false", "--ip-forward=false"]);
+        }
         for (option, name) in [
             ("--data-root", "data"),
             ("--exec-root", "exec"),
@@ -72,7 +98,7 @@ impl Dockerd {
             command.arg(option).arg(place(name));
         }
         std::fs::write(place("daemon.json"), "{}")?;
-        if self.live_restore {
+        if self.with == With::LiveRestore {
             command.arg("--live-restore");
         }
         command.arg("-H").arg(self.address());

@@ -11,10 +11,10 @@ use docker_harness::engine::skip;
 use docker_harness::{Failure, TestResult};
 use rustix::process::{Resource, getrlimit};
 use sandbox_engine::find::Address;
-use sandbox_engine::{AgentBinary, Engine, Tools};
+use sandbox_engine::{Engine, Tools};
 
 use super::{Service, give_image, missing, on_path};
-use crate::sandbox::{DEBIAN, Rig};
+use crate::sandbox::Rig;
 
 /// What Podman consists of in Debian 12, beside what dockerd needs as well.
 const PACKAGES: [&str; 10] = [
@@ -99,9 +99,7 @@ fn serve() -> Result<Served, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let engine = runtime.block_on(service.engine(&socket))?;
-    // It writes a file in place: while several fill the agent's volume, none finds it whole.
-    runtime.block_on(engine.agent_volume(&AgentBinary::embedded(), DEBIAN))?;
+    runtime.block_on(service.engine(&socket))?;
     Ok(((service, lock), socket))
 }
 

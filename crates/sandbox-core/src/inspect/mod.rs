@@ -3,12 +3,18 @@
 //! The structs take the answers of `GET /containers/X/json` and `GET /images/X/json`, from Docker
 //! and from Podman. What is missing or null is empty.
 
+mod image;
+mod state;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
 use crate::env;
+
+pub use image::ImageConfig;
+pub use state::ContainerState;
 
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
@@ -251,77 +257,5 @@ impl Inspected {
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         self.config.labels.get(key).map(String::as_str)
-    }
-}
-
-/// What an image says about the containers that are made from it.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct ImageConfig {
-    /// The image's id, with `sha256:` before it; empty if it is not known.
-    pub id: String,
-    /// Its entrypoint.
-    pub entrypoint: Vec<String>,
-    /// Its user; empty is root.
-    pub user: String,
-    /// Its environment, `NAME=value`.
-    pub env: Vec<String>,
-}
-
-impl fmt::Debug for ImageConfig {
-    /// Of variables the names.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ImageConfig")
-            .field("id", &self.id)
-            .field("entrypoint", &self.entrypoint)
-            .field("user", &self.user)
-            .field("env", &env::names(&self.env))
-            .finish()
-    }
-}
-
-impl From<InspectedImage> for ImageConfig {
-    fn from(image: InspectedImage) -> Self {
-        Self {
-            id: image.id,
-            entrypoint: image.config.entrypoint.0,
-            user: image.config.user,
-            env: image.config.env,
-        }
-    }
-}
-
-/// The state of a container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ContainerState {
-    /// It was never started.
-    Created,
-    /// It runs.
-    Running,
-    /// It is frozen.
-    Paused,
-    /// The engine is starting it again.
-    Restarting,
-    /// It is being removed.
-    Removing,
-    /// It has ended.
-    Exited,
-    /// Its removal failed half way.
-    Dead,
-    /// A word that this crate does not know.
-    Other(String),
-}
-
-impl From<&str> for ContainerState {
-    fn from(status: &str) -> Self {
-        match status {
-            "created" | "configured" | "initialized" => Self::Created,
-            "running" => Self::Running,
-            "paused" => Self::Paused,
-            "restarting" => Self::Restarting,
-            "removing" => Self::Removing,
-            "exited" | "stopped" => Self::Exited,
-            "dead" => Self::Dead,
-            other => Self::Other(other.into()),
-        }
     }
 }
