@@ -14,6 +14,9 @@ use crate::wire::{Bytes, Failure, Program, Variable};
 /// Where programs are looked for when nothing says where.
 const PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The shell of users that have none of their own.
+const SHELL: &str = "/bin/sh";
+
 /// What a child becomes.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -235,11 +238,15 @@ fn environment(asked: &Asked<'_>) -> Vec<(OsString, OsString)> {
     }
     let home = asked.identity.home.clone().unwrap_or_else(|| "/".into());
     set("HOME".into(), home.clone());
+    // Without it, bash looks the user up whenever it starts, which takes longer than the rest.
+    let shell = asked.identity.shell.clone().unwrap_or_else(|| SHELL.into());
+    set("SHELL".into(), shell.clone());
     if inherited {
         std::env::vars_os().for_each(|(name, value)| set(name, value));
     }
     if asked.identity.switch {
         set("HOME".into(), home);
+        set("SHELL".into(), shell);
         if let Some(name) = &asked.identity.name {
             set("USER".into(), name.into());
             set("LOGNAME".into(), name.into());

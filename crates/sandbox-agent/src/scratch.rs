@@ -14,7 +14,8 @@ use crate::user::Identity;
 
 /// Where there may be room, best first.
 const PLACES: [&str; 5] = ["/dev/shm", "/run", "/tmp", "/var/tmp", "/"];
-/// The same for files that may be large.
+/// The same for files that may be large. Those in memory come first: the agent itself writes there, and
+/// a disk that is slow would hold up every command.
 const LARGE: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/"];
 
 /// A directory that the agent alone can write.
@@ -34,13 +35,21 @@ fn is_safe(place: &Path) -> bool {
     })
 }
 
+fn is_in_memory(place: &str) -> bool {
+    use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+    statfs(place).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC)
+}
+
 impl Scratch {
     pub(crate) fn small() -> Result<Self, Errno> {
         Self::make(&PLACES)
     }
 
     pub(crate) fn large() -> Result<Self, Errno> {
-        Self::make(&LARGE)
+        let (mut places, on_disk): (Vec<_>, Vec<_>) =
+            LARGE.into_iter().partition(|place| is_in_memory(place));
+        places.extend(on_disk);
+        Self::make(&places)
     }
 
     fn make(places: &[&str]) -> Result<Self, Errno> {

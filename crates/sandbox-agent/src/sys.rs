@@ -257,6 +257,13 @@ pub(crate) fn random_name() -> String {
     format!("{:016x}", u64::from_be_bytes(random()))
 }
 
+/// Has a pipe hold more, so that its two ends take fewer turns. What is no pipe, or may not, stays as
+/// it is.
+pub(crate) fn widen(fd: impl AsFd) {
+    use nix::fcntl::{FcntlArg, fcntl};
+    fcntl(fd.as_fd(), FcntlArg::F_SETPIPE_SZ(1 << 20)).unwrap_or_default();
+}
+
 /// A pipe, closed on exec: what is read, what is written.
 pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)

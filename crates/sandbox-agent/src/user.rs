@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use nix::unistd::{getegid, geteuid};
 
@@ -17,9 +18,10 @@ pub(crate) struct Identity {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) groups: Vec<u32>,
-    /// Name and home, where the user is known.
+    /// Name, home and shell, where the user is known.
     pub(crate) name: Option<String>,
     pub(crate) home: Option<OsString>,
+    pub(crate) shell: Option<OsString>,
     /// Whether the agent is somebody else.
     pub(crate) switch: bool,
 }
@@ -47,17 +49,44 @@ fn is_regular(file: &std::fs::File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
+/// Whether a shell of the table runs commands: users that nobody logs in as have one that does not.
+fn is_shell(path: &OsString) -> bool {
+    let name = Path::new(path).file_name().unwrap_or_default();
+    Path::new(path).is_absolute() && name != "nologin" && name != "false"
+}
+
+fn path_in(entry: Option<&Vec<String>>, at: usize) -> Option<OsString> {
+    let field = entry?.get(at)?;
+    Some(OsString::from_vec(field.clone().into_bytes()))
+}
+
 /// The id that means "no change" to the kernel, which would leave a command the agent's own.
 const NO_ID: u32 = u32::MAX;
 
 impl Identity {
+    /// The agent's own user.
+    pub(crate) fn own() -> Self {
+        let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+        let users = table("/etc/passwd");
+        let own = uid.to_string();
+        let entry = users.iter().find(|fields| fields.get(2) == Some(&own));
+        Self {
+            uid,
+            gid,
+            groups: vec![gid],
+            name: entry.and_then(|fields| fields.first().cloned()),
+            home: path_in(entry, 5),
+            shell: path_in(entry, 6).filter(is_shell),
+            switch: false,
+        }
+    }
+
     /// Whom `user`, `uid`, `user:group` or `uid:gid` means.
-    pub(crate) fn find(spec: Option<&str>) -> Result<Self, Problem> {
+    pub(crate) fn find(spec: &str) -> Result<Self, Problem> {
         let (agent_user, agent_group) = (geteuid().as_raw(), getegid().as_raw());
-        let own = agent_user.to_string();
-        let (user, group) = match spec.unwrap_or(&own).split_once(':') {
+        let (user, group) = match spec.split_once(':') {
             Some((user, group)) => (user, Some(group)),
-            None => (spec.unwrap_or(&own), None),
+            None => (spec, None),
         };
         let users = table("/etc/passwd");
         let entry = users
@@ -90,11 +119,10 @@ impl Identity {
                 .ok()
                 .or_else(|| named(group))
                 .ok_or_else(|| unknown("group", group))?,
-            None if spec.is_none() => agent_group,
             None => number(3).unwrap_or(if uid == agent_user { agent_group } else { 0 }),
         };
         if uid == NO_ID || gid == NO_ID {
-            return Err(unknown("user", spec.unwrap_or(&own)));
+            return Err(unknown("user", spec));
         }
         let name = entry.and_then(|fields| fields.first().cloned());
         let member = |fields: &&Vec<String>| {
@@ -113,9 +141,6 @@ impl Identity {
                 .filter(|gid| *gid != NO_ID),
         );
         all.dedup();
-        let home = entry
-            .and_then(|fields| fields.get(5))
-            .map(|home| OsString::from_vec(home.clone().into_bytes()));
         let switch = uid != agent_user || gid != agent_group;
         if switch && agent_user != 0 {
             let message = format!(
@@ -128,8 +153,27 @@ impl Identity {
             gid,
             groups: all,
             name,
-            home,
+            home: path_in(entry, 5),
+            shell: path_in(entry, 6).filter(is_shell),
             switch,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_that_lets_nobody_in_is_none() {
+        for (path, is_one) in [
+            ("/bin/bash", true),
+            ("/usr/sbin/nologin", false),
+            ("/bin/false", false),
+            ("", false),
+            ("sh", false),
+        ] {
+            assert_eq!(is_shell(&path.into()), is_one, "{path}");
+        }
     }
 }

@@ -134,6 +134,8 @@ fn large_requests_go_through() {
 fn users_are_found_and_become_so() {
     let agent = Agent::new();
     let mut client = agent.client();
+    let own = "test \"$(printenv SHELL)\" = \"$(getent passwd \"$(id -u)\" | cut -d: -f7)\"";
+    assert_eq!(client.shell(own).ended.end, End::Exited(0));
     for (user, expected) in [
         ("nobody", "65534 65534"),
         ("1234:55", "1234 55"),
@@ -223,6 +225,27 @@ fn captured_output_is_bounded_and_spilled() {
         panic!()
     };
     assert!(metrics.agent_memory < 16 << 20, "{metrics:?}");
+}
+
+#[test]
+fn output_is_spilled_into_memory_where_a_disk_comes_first() {
+    // The agent writes by itself: a disk that is slow would hold every command up.
+    let agent = Agent::after("mount --bind / /tmp", &["serve"]);
+    let mut client = agent.client();
+    let output = Output::Capture {
+        head: 0,
+        tail: 0,
+        spill: 1 << 20,
+    };
+    let spec = RunSpec {
+        output,
+        ..RunSpec::shell("seq 1 20000")
+    };
+    let counts = client.run(spec).unwrap().ended.stdout;
+    assert_eq!((counts.seen, counts.spilled), (108_894, 108_894));
+    let path = String::from_utf8(counts.spill.unwrap().0).unwrap();
+    let kind = client.shell(&format!("stat -f -c %T {path}"));
+    assert_eq!(kind.text(), "tmpfs\n", "{path}");
 }
 
 #[test]

@@ -145,9 +145,14 @@ impl Sender {
             let most = bytes.len().min(MAX_DATA);
             let count = self.slot.reserve(channel, most).await?;
             let (now, rest) = bytes.split_at(count);
-            self.send(&ToAgent::Data(channel, now.to_vec()));
+            self.send_patiently(&ToAgent::Data(channel, now.to_vec()))
+                .await?;
             bytes = rest;
         }
         Ok(())
+    }
+
+    pub(crate) async fn send_patiently(&self, frame: &ToAgent) -> Result<(), Lost> {
+        self.shared.send_patiently(self.id, frame).await
     }
 }

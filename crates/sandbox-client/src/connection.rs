@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use sandbox_agent::wire::{
-    AgentHello, ClientHello, Decoder, MAX_REQUESTS, ToAgent, ToClient, VERSION,
+    AgentHello, ClientHello, Decoder, FrameSet, MAX_REQUESTS, ToAgent, ToClient, VERSION,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
 use crate::error::{CallError, ConnectError, Lost};
@@ -19,6 +19,13 @@ const PIECE: usize = 128 << 10;
 
 /// How much is written at a time where more waits, in bytes.
 const BATCH: usize = 256 << 10;
+
+/// How many bytes may wait to be written beside the requests themselves. Credit alone is no bound:
+/// an agent may give it and read nothing.
+const WAITING: usize = 1 << 20;
+
+/// Bytes that are to be written, and their share of what may wait.
+type Queued = (Vec<u8>, Option<OwnedSemaphorePermit>);
 
 /// How long an agent may be silent.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +51,8 @@ impl Default for Patience {
 pub(crate) struct Shared {
     pub(crate) hello: AgentHello,
     pub(crate) patience: Patience,
-    out: mpsc::UnboundedSender<Vec<u8>>,
+    out: mpsc::UnboundedSender<Queued>,
+    room: Arc<Semaphore>,
     state: Mutex<State>,
     lost: watch::Sender<Option<Lost>>,
 }
@@ -96,7 +104,19 @@ impl Shared {
 
     pub(crate) fn send_encoded(&self, bytes: Vec<u8>) {
         // The writer goes with the connection, and then every slot has been told.
-        drop(self.out.send(bytes));
+        drop(self.out.send((bytes, None)));
+    }
+
+    /// Sends a frame once not too much waits before it.
+    pub(crate) async fn send_patiently(&self, id: u32, frame: &ToAgent) -> Result<(), Lost> {
+        let mut bytes = Vec::new();
+        frame.encode(id, &mut bytes);
+        let share = u32::try_from(bytes.len().min(WAITING)).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.room).acquire_many_owned(share).await;
+        // It is closed when the connection is lost.
+        let permit = permit.map_err(|_| self.lost().unwrap_or(Lost::Closed))?;
+        drop(self.out.send((bytes, Some(permit))));
+        Ok(())
     }
 
     /// Why the connection is over, once it is.
@@ -118,6 +138,7 @@ impl Shared {
         for (_, slot) in state.open.drain() {
             slot.end(lost.clone());
         }
+        self.room.close();
     }
 
     fn slot(&self, id: u32) -> Option<Arc<Slot>> {
@@ -146,14 +167,12 @@ where
         ToAgent::Hello(hello).encode(0, &mut bytes);
         writer.write_all(&bytes).await.map_err(io)?;
         writer.flush().await.map_err(io)?;
-        let mut piece = [0; 4096];
         loop {
             if let Some((_, frame)) = decoder.next_frame().map_err(Lost::from)? {
                 return Ok::<_, Lost>(frame);
             }
-            match reader.read(&mut piece).await.map_err(io)? {
-                0 => return Err(Lost::Closed),
-                count => decoder.push(&piece[..count]),
+            if fill(&mut reader, &mut decoder).await.map_err(io)? == 0 {
+                return Err(Lost::Closed);
             }
         }
     };
@@ -177,18 +196,29 @@ where
         hello,
         patience,
         out,
+        room: Arc::new(Semaphore::new(WAITING)),
         state: Mutex::default(),
         lost: watch::Sender::new(None),
     });
     // The tasks hold no client, so that the last one's end is theirs.
     let weak = Arc::downgrade(&shared);
-    let over = shared.lost.subscribe();
+    let mut over = shared.lost.subscribe();
     tokio::spawn(async move {
-        let failed = write(writer, queued).await;
+        let is_over = async {
+            // What the last client has left to say is still written, where the agent reads.
+            if over.wait_for(Option::is_some).await.is_err() {
+                tokio::time::sleep(patience.silence).await;
+            }
+        };
+        let failed = tokio::select! {
+            failed = write(writer, queued) => failed,
+            () = is_over => Ok(()),
+        };
         if let (Some(shared), Err(error)) = (weak.upgrade(), failed) {
             shared.end(&io(error));
         }
     });
+    let over = shared.lost.subscribe();
     let weak = Arc::downgrade(&shared);
     tokio::spawn(async move {
         let lost = read(reader, decoder, &weak, over, patience.silence).await;
@@ -197,6 +227,16 @@ where
         }
     });
     Ok(shared)
+}
+
+/// Reads once into a decoder; 0 at the end of the stream.
+pub(crate) async fn fill<R: AsyncRead + Unpin, F: FrameSet>(
+    reader: &mut R,
+    decoder: &mut Decoder<F>,
+) -> std::io::Result<usize> {
+    let input = decoder.input();
+    input.reserve(PIECE);
+    reader.take(2 * PIECE as u64).read_buf(input).await
 }
 
 fn io(error: std::io::Error) -> Lost {
@@ -211,12 +251,16 @@ fn io(error: std::io::Error) -> Lost {
 /// Writes what is queued until nobody can queue more, then closes.
 async fn write<W: AsyncWrite + Unpin>(
     mut writer: W,
-    mut queued: mpsc::UnboundedReceiver<Vec<u8>>,
+    mut queued: mpsc::UnboundedReceiver<Queued>,
 ) -> std::io::Result<()> {
-    while let Some(mut bytes) = queued.recv().await {
+    while let Some((mut bytes, share)) = queued.recv().await {
+        let mut shares = vec![share];
         while bytes.len() < BATCH {
-            let Ok(more) = queued.try_recv() else { break };
+            let Ok((more, share)) = queued.try_recv() else {
+                break;
+            };
             bytes.extend_from_slice(&more);
+            shares.push(share);
         }
         writer.write_all(&bytes).await?;
         writer.flush().await?;
@@ -233,7 +277,6 @@ async fn read<R: AsyncRead + Unpin>(
     mut over: watch::Receiver<Option<Lost>>,
     silence: Duration,
 ) -> Option<Lost> {
-    let mut piece = vec![0; PIECE];
     let mut asked = false;
     loop {
         match deliver(&mut decoder, shared).await {
@@ -244,14 +287,11 @@ async fn read<R: AsyncRead + Unpin>(
         let read = tokio::select! {
             // Either the writer has noted an end, or there is no client any more.
             _ = over.changed() => return None,
-            read = timeout(silence, reader.read(&mut piece)) => read,
+            read = timeout(silence, fill(&mut reader, &mut decoder)) => read,
         };
         match read {
             Ok(Ok(0)) => return Some(Lost::Closed),
-            Ok(Ok(count)) => {
-                asked = false;
-                decoder.push(&piece[..count]);
-            }
+            Ok(Ok(_)) => asked = false,
             Ok(Err(error)) => return Some(io(error)),
             Err(_) => {
                 let shared = shared.upgrade()?;

@@ -3,7 +3,7 @@
 use sandbox_agent::wire::{Channel, Entry, EntryKind, ToAgent, ToClient};
 
 use crate::call::Call;
-use crate::error::CallError;
+use crate::error::{CallError, Lost};
 
 /// A file or a tree that is being put. Nothing is there until [`Sending::finish`]; dropped before
 /// that, nothing ever is.
@@ -18,8 +18,14 @@ impl Sending {
     }
 
     /// The next file. Its content follows, [`Entry::size`] bytes of it.
-    pub fn entry(&self, entry: &Entry) {
-        self.call.send(&ToAgent::Entry(entry.clone()));
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sending::content`].
+    pub async fn entry(&mut self, entry: &Entry) -> Result<(), CallError> {
+        let frame = ToAgent::Entry(entry.clone());
+        let sender = self.call.sender();
+        self.unless_refused(sender.send_patiently(&frame)).await
     }
 
     /// Bytes of the last file.
@@ -28,12 +34,19 @@ impl Sending {
     ///
     /// Why the agent refused what came so far, or [`CallError::Lost`].
     pub async fn content(&mut self, bytes: &[u8]) -> Result<(), CallError> {
-        // The agent may refuse in the middle, and then gives no more credit.
         let sender = self.call.sender();
-        let mut sending = std::pin::pin!(sender.send_data(Channel::Stdin, bytes));
+        self.unless_refused(sender.send_data(Channel::Stdin, bytes))
+            .await
+    }
+
+    /// The agent may refuse in the middle, and then takes no more.
+    async fn unless_refused(
+        &mut self,
+        sending: impl Future<Output = Result<(), Lost>>,
+    ) -> Result<(), CallError> {
         tokio::select! {
             biased;
-            sent = &mut sending => Ok(sent?),
+            sent = sending => Ok(sent?),
             answer = self.call.next() => match answer {
                 Err(error) => Err(error),
                 Ok(_) => Err(CallError::Unexpected),

@@ -8,8 +8,9 @@ use tokio::sync::Notify;
 
 use crate::error::Lost;
 
-/// How many frames a request may have waiting before the connection waits for its owner.
-const MOST_WAITING: usize = 4096;
+/// How many bytes of frames without credit a request may have waiting before the connection waits
+/// for its owner.
+const MOST_WAITING: usize = 256 << 10;
 
 /// How much more than at first the agent may send of a stream that turns out to be long, in bytes:
 /// each wait for credit is a way through the engine and back.
@@ -31,6 +32,8 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 struct Inner {
     waiting: VecDeque<ToClient>,
+    /// How many bytes of what waits came without credit.
+    uncredited: usize,
     /// What the agent may still send, for each channel.
     window: [u64; CHANNELS],
     /// What may still be sent to the agent, for each channel.
@@ -48,6 +51,7 @@ impl Default for Inner {
     fn default() -> Self {
         Self {
             waiting: VecDeque::new(),
+            uncredited: 0,
             window: [u64::from(INITIAL_CREDIT); CHANNELS],
             credit: [u64::from(INITIAL_CREDIT); CHANNELS],
             taken: [0; CHANNELS],
@@ -79,6 +83,15 @@ fn index(channel: Channel) -> usize {
 
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// How much room a frame takes that no credit pays for, in bytes.
+fn uncredited(frame: &ToClient) -> usize {
+    match frame {
+        ToClient::Data(..) => 0,
+        ToClient::Entry(entry) => size_of::<ToClient>() + entry.path.0.len() + entry.target.0.len(),
+        _ => size_of::<ToClient>(),
+    }
 }
 
 impl Slot {
@@ -124,6 +137,7 @@ impl Slot {
             }
             _ if inner.abandoned => return Offered::Kept,
             other => {
+                inner.uncredited += uncredited(&other);
                 inner.waiting.push_back(other);
             }
         }
@@ -140,7 +154,7 @@ impl Slot {
             moved.as_mut().enable();
             {
                 let inner = self.inner();
-                if inner.waiting.len() < MOST_WAITING || inner.abandoned {
+                if inner.uncredited < MOST_WAITING || inner.abandoned {
                     return;
                 }
             }
@@ -160,6 +174,7 @@ impl Slot {
         let mut inner = self.inner();
         inner.abandoned = true;
         inner.waiting = VecDeque::new();
+        inner.uncredited = 0;
         drop(inner);
         self.moved.notify_waiters();
     }
@@ -171,6 +186,7 @@ impl Slot {
             {
                 let mut inner = self.inner();
                 if let Some(frame) = inner.waiting.pop_front() {
+                    inner.uncredited -= uncredited(&frame);
                     drop(inner);
                     self.moved.notify_waiters();
                     return Ok(frame);
@@ -188,9 +204,15 @@ impl Slot {
     pub(crate) fn took(&self, channel: Channel, bytes: &[u8]) -> Option<u32> {
         let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let mut inner = self.inner();
+        let enough = if inner.grown[index(channel)] {
+            // Half of what the window is then.
+            2 * INITIAL_CREDIT
+        } else {
+            INITIAL_CREDIT / 4
+        };
         let taken = &mut inner.taken[index(channel)];
         *taken = taken.saturating_add(count);
-        if *taken < INITIAL_CREDIT / 4 {
+        if *taken < enough {
             return None;
         }
         let mut given = std::mem::take(taken);
@@ -227,7 +249,9 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sandbox_agent::wire::Credit;
+    use sandbox_agent::wire::{Bytes, Credit, Entry, EntryKind};
+    use std::time::Duration;
+    use tokio::time::timeout;
 
     fn data(bytes: usize) -> ToClient {
         ToClient::Data(Channel::Stdout, vec![0; bytes])
@@ -254,6 +278,32 @@ mod tests {
         assert_eq!(bytes.len(), 2 * half);
         assert_eq!(slot.took(channel, &bytes), Some(INITIAL_CREDIT + GROWTH));
         assert_eq!(slot.offer(data(half)), Offered::Kept);
+    }
+
+    #[tokio::test]
+    async fn frames_without_credit_wait_for_the_owner_by_their_size() {
+        let slot = Slot::default();
+        let entry = || {
+            ToClient::Entry(Entry {
+                path: Bytes(vec![b'x'; 15 << 10]),
+                kind: EntryKind::Directory,
+                mode: 0,
+                size: 0,
+                target: Bytes::default(),
+            })
+        };
+        let mut taken = 0;
+        let has_room = async || timeout(Duration::ZERO, slot.room()).await.is_ok();
+        while has_room().await {
+            slot.offer(entry());
+            taken += 1;
+        }
+        assert_eq!(
+            taken, 17,
+            "the last one comes where there is room for a part of it"
+        );
+        assert_eq!(slot.next().await.ok(), Some(entry()));
+        assert!(has_room().await);
     }
 
     #[tokio::test]

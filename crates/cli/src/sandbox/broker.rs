@@ -1,6 +1,7 @@
 //! `talaria sandbox broker`: the process that keeps connections to agents open.
 
 use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
@@ -53,7 +54,8 @@ async fn serve(way: Way<'_>, idle: Duration) -> Result<Outcome> {
     };
     let ready = || {
         let null = OpenOptions::new().write(true).open("/dev/null");
-        // Whoever started it waits for this.
+        // Whoever started it waits for a word and the end; who does not wait any more needs neither.
+        writeln!(std::io::stdout(), "ready").ok();
         if let Ok(null) = null {
             rustix::stdio::dup2_stdout(null).ok();
         }

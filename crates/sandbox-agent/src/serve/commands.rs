@@ -15,7 +15,6 @@ use crate::child::Stage;
 use crate::failure::Problem;
 use crate::keeper;
 use crate::message::{FromKeeper, ToKeeper};
-use crate::user::Identity;
 use crate::wire::{Bytes, End, Failure, Program, RunSpec, SessionEffect, ToClient};
 
 /// How many jobs there may be, and how many bytes of their output they may keep together.
@@ -30,7 +29,7 @@ impl Agent {
         if spec.session != 0 {
             return self.run_in_session(owner, spec);
         }
-        let identity = Identity::find(spec.user.as_deref())?;
+        let identity = self.identity(spec.user.as_deref())?;
         let prepared = prepare(spec, &identity, &spec.env)?;
         let number = self.number();
         let name = spill_name(number);
@@ -83,7 +82,7 @@ impl Agent {
                 match command.owner {
                     Owner::Request { connection, id } => {
                         if let Some(client) = self.connections.get_mut(&connection) {
-                            client.send(id, &ToClient::Started(pid.unsigned_abs()));
+                            client.send_soon(id, &ToClient::Started(pid.unsigned_abs()));
                         }
                     }
                     Owner::Job(job) => self.job_started(job, pid),
@@ -224,17 +223,19 @@ impl Agent {
         let Some(result) = command.result() else {
             return;
         };
-        let Some(command) = self.commands.remove(&number) else {
+        let Some(mut command) = self.commands.remove(&number) else {
             return;
         };
-        self.drain_leftovers(&command);
+        if let Owner::Request { connection, id } = command.owner {
+            self.answer(connection, id, &ToClient::Ended(result.clone()));
+            // Whoever waits for it need not wait for what is still to do here.
+            self.flush(connection);
+        }
+        self.drain_leftovers(&mut command);
         if let Some(session) = command.session {
             self.command_left_session(session);
         }
         match command.owner {
-            Owner::Request { connection, id } => {
-                self.answer(connection, id, &ToClient::Ended(result));
-            }
             Owner::Job(job) => {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     job.command = None;
@@ -244,16 +245,25 @@ impl Agent {
                     });
                 }
             }
-            Owner::Nobody => {}
+            Owner::Request { .. } | Owner::Nobody => {}
+        }
+    }
+
+    fn flush(&mut self, connection: u64) {
+        if let Some(client) = self.connections.get_mut(&connection) {
+            client.flush();
         }
     }
 
     /// What the command left running may go on writing; its keeper reads and forgets it.
-    fn drain_leftovers(&self, command: &Command) {
+    fn drain_leftovers(&mut self, command: &mut Command) {
         use std::os::fd::AsRawFd;
         let Some(kept) = self.keepers.get(&command.keeper) else {
             return;
         };
+        for stream in &mut command.streams {
+            stream.drain(&mut self.buffer);
+        }
         let open: Vec<i32> = command
             .streams
             .iter()

@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
 use super::job::Following;
 use crate::failure::Problem;
-use crate::wire::{Decoder, Failed, Failure, ToAgent, ToClient};
+use crate::wire::{Channel, Decoder, Failed, Failure, ToAgent, ToClient};
 
 /// Beyond this, nothing new is read for the client.
 const ROOM: usize = 1 << 20;
 /// Beyond this, nothing is read from the client either.
 const FULL: usize = 4 << 20;
+
+/// How long what nobody waits for is kept for what somebody does: each write of its own wakes every
+/// process on the way to the client, and costs a short command more than its own work.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// A connected client.
 #[derive(Debug)]
@@ -25,6 +30,10 @@ pub(crate) struct Connection {
     pub(crate) decoder: Decoder<ToAgent>,
     waiting: Vec<u8>,
     sent: usize,
+    /// Until when all that waits may go on waiting for more.
+    lingers: Option<Instant>,
+    /// Whether the pipe to it has been made to hold more.
+    wide: bool,
     pub(crate) greeted: bool,
     /// Nothing more is taken from it; it ends when all is sent.
     pub(crate) closing: bool,
@@ -53,6 +62,8 @@ impl Connection {
             decoder: Decoder::new(),
             waiting: Vec::new(),
             sent: 0,
+            lingers: None,
+            wide: false,
             greeted: false,
             closing: false,
             dead: false,
@@ -64,7 +75,31 @@ impl Connection {
     pub(crate) fn send(&mut self, id: u32, frame: &ToClient) {
         if !self.dead {
             frame.encode(id, &mut self.waiting);
+            self.lingers = None;
         }
+    }
+
+    /// Sends bytes of a channel.
+    pub(crate) fn send_data(&mut self, id: u32, channel: Channel, bytes: &[u8]) {
+        if !self.dead {
+            ToClient::encode_data(id, channel, bytes, &mut self.waiting);
+            self.lingers = None;
+        }
+    }
+
+    /// Sends a frame with the next one, or after a moment.
+    pub(crate) fn send_soon(&mut self, id: u32, frame: &ToClient) {
+        if self.pending() == 0 {
+            self.lingers = Some(Instant::now() + LINGER);
+        }
+        if !self.dead {
+            frame.encode(id, &mut self.waiting);
+        }
+    }
+
+    /// When what lingers is to be sent.
+    pub(crate) fn lingers(&self) -> Option<Instant> {
+        self.lingers.filter(|_| !self.dead && self.pending() > 0)
     }
 
     /// Ends a request with a failure.
@@ -109,7 +144,7 @@ impl Connection {
     }
 
     pub(crate) fn wants_output(&self) -> bool {
-        !self.dead && self.pending() > 0
+        !self.dead && self.pending() > 0 && self.lingers.is_none_or(|until| until <= Instant::now())
     }
 
     /// Whether it can be forgotten.
@@ -123,7 +158,13 @@ impl Connection {
             match nix::unistd::write(&self.output, &self.waiting[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => break,
+                Err(Errno::EAGAIN) => {
+                    if !std::mem::replace(&mut self.wide, true) {
+                        crate::sys::widen(&self.output);
+                        continue;
+                    }
+                    break;
+                }
                 Err(_) => self.dead = true,
             }
         }
@@ -133,7 +174,8 @@ impl Connection {
                 self.waiting = Vec::new();
             }
             self.sent = 0;
-        } else if self.sent > ROOM / 4 {
+        } else if self.sent > self.waiting.len() / 2 {
+            // Not before: what is moved is less than what was sent.
             self.waiting.drain(..self.sent);
             self.sent = 0;
         }

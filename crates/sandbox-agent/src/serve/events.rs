@@ -291,8 +291,8 @@ impl Agent {
             Channel::Stderr
         };
         match got {
-            Got::Bytes(bytes) => connection.send(id, &ToClient::Data(channel, bytes)),
-            Got::End => connection.send(id, &ToClient::Eof(channel)),
+            Got::Bytes(count) => connection.send_data(id, channel, &self.buffer[..count]),
+            Got::End => connection.send_soon(id, &ToClient::Eof(channel)),
             Got::Nothing => {}
         }
     }

@@ -21,9 +21,11 @@ use nix::poll::PollTimeout;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::failure::Problem;
 use crate::keeper::Keeper;
 use crate::lease::Lease;
 use crate::scratch::Scratch;
+use crate::user::Identity;
 use crate::wire::AgentHello;
 use crate::{connect, process, sys};
 
@@ -81,6 +83,8 @@ struct Agent {
     lease: Lease,
     scratch: Option<Scratch>,
     spills: Option<Scratch>,
+    /// Who commands are where nobody says who, as the sandbox knew them when it began.
+    own: Identity,
     hello: AgentHello,
     begun: Instant,
     last: u64,
@@ -148,6 +152,7 @@ pub fn run(options: Options) -> Result<u8, ServeError> {
         lease: Lease::new(options.lease_secs, sys::since_boot()),
         scratch: None,
         spills: None,
+        own: Identity::own(),
         hello: crate::identity::hello(),
         begun: Instant::now(),
         last: 0,
@@ -178,6 +183,11 @@ impl Agent {
             self.read_on();
             self.pump();
         }
+    }
+
+    /// Whom a request means.
+    fn identity(&self, named: Option<&str>) -> Result<Identity, Problem> {
+        named.map_or_else(|| Ok(self.own.clone()), Identity::find)
     }
 
     fn number(&mut self) -> u64 {
@@ -228,8 +238,13 @@ impl Agent {
                 at_most(Duration::from_millis(20));
             }
         }
-        if self.connections.values().any(Connection::is_due) {
-            at_most(Duration::ZERO);
+        for connection in self.connections.values() {
+            if connection.is_due() {
+                at_most(Duration::ZERO);
+            }
+            if let Some(until) = connection.lingers() {
+                at_most(until.saturating_duration_since(now));
+            }
         }
         if self.strays.is_some() {
             at_most(Duration::from_millis(5));

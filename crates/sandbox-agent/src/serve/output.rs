@@ -22,6 +22,8 @@ pub(crate) struct Stream {
     pub(crate) sink: Sink,
     /// How many bytes the client still takes.
     pub(crate) credit: u64,
+    /// Whether the pipe has been made to hold more.
+    wide: bool,
 }
 
 /// Where the bytes go.
@@ -192,8 +194,8 @@ impl Ring {
 /// What came of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Got {
-    /// For the client.
-    Bytes(Vec<u8>),
+    /// As many, for the client.
+    Bytes(usize),
     /// There will be no more, which is for the client to know.
     End,
     Nothing,
@@ -207,6 +209,7 @@ impl Stream {
             counts: Counts::default(),
             sink,
             credit: crate::wire::INITIAL_CREDIT.into(),
+            wide: false,
         }
     }
 
@@ -259,6 +262,10 @@ impl Stream {
             }
             Err(_) => return self.end(),
         };
+        if count == buffer.len() && !std::mem::replace(&mut self.wide, true) {
+            // It was full: this is a long one.
+            sys::widen(fd);
+        }
         if let Some(limit) = &mut self.limit {
             *limit -= count as u64;
         }
@@ -267,7 +274,7 @@ impl Stream {
         match &mut self.sink {
             Sink::Client => {
                 self.credit -= count as u64;
-                return Got::Bytes(bytes.to_vec());
+                return Got::Bytes(count);
             }
             Sink::Nobody => self.counts.dropped += count as u64,
             Sink::Capture(capture) => capture.take(bytes, &mut self.counts, scratch),
@@ -278,6 +285,15 @@ impl Stream {
             }
         }
         Got::Nothing
+    }
+
+    /// Forgets what came after all there was to read, and notices where nothing will come any more.
+    pub(crate) fn drain(&mut self, buffer: &mut [u8]) {
+        if let Some(fd) = &self.fd
+            && let Ok(0) | Err(Errno::EIO) = nix::unistd::read(fd, buffer)
+        {
+            self.fd = None;
+        }
     }
 
     fn end(&mut self) -> Got {
@@ -307,7 +323,7 @@ mod tests {
 
     #[test]
     fn head_and_tail_are_kept_and_the_rest_is_counted() {
-        let mut capture = Capture::new((3, 4, 0), String::new(), Identity::find(None).unwrap());
+        let mut capture = Capture::new((3, 4, 0), String::new(), Identity::own());
         let mut counts = Counts::default();
         for piece in [&b"ab"[..], b"cdefgh", b"i", b"jk"] {
             capture.take(piece, &mut counts, &mut None);

@@ -11,7 +11,6 @@ use super::{Agent, Kept};
 use crate::child::{Asked, Child, Described, Stage};
 use crate::failure::Problem;
 use crate::message::{FromKeeper, ToKeeper};
-use crate::user::Identity;
 use crate::wire::{Bytes, End, Failure, Program, RunSpec, SessionEffect, SessionInfo, SessionSpec};
 use crate::{keeper, sys};
 
@@ -33,7 +32,7 @@ impl Agent {
                 format!("there are {MOST} sessions already"),
             ));
         }
-        let identity = Identity::find(spec.user.as_deref())?;
+        let identity = self.identity(spec.user.as_deref())?;
         let number = self.small_number();
         let scratch = self
             .scratch()

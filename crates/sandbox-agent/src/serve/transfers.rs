@@ -82,17 +82,17 @@ impl Transfer {
 
 impl Agent {
     pub(super) fn put(&mut self, connection: u64, id: u32, put: Put) -> Result<(), Problem> {
-        let identity = Identity::find(put.user.as_deref())?;
+        let identity = self.identity(put.user.as_deref())?;
         self.begin_transfer(connection, id, &Task::Put(put), &identity)
     }
 
     pub(super) fn get(&mut self, connection: u64, id: u32, get: Get) -> Result<(), Problem> {
-        let identity = Identity::find(get.user.as_deref())?;
+        let identity = self.identity(get.user.as_deref())?;
         self.begin_transfer(connection, id, &Task::Get(get), &identity)
     }
 
     pub(super) fn probe(&mut self, connection: u64, id: u32) -> Result<(), Problem> {
-        let identity = Identity::find(None)?;
+        let identity = self.own.clone();
         self.begin_transfer(connection, id, &Task::Probe, &identity)
     }
 

@@ -11,8 +11,18 @@ use super::{
 /// How much a small frame may have.
 const SMALL: usize = 16 << 10;
 
+fn encode(kind: u8, id: u32, out: &mut Vec<u8>, put_payload: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend([0; 4]);
+    out.push(kind);
+    out.extend(id.to_be_bytes());
+    put_payload(out);
+    let length = u32::try_from(out.len() - start - HEADER).unwrap_or(u32::MAX);
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
 macro_rules! frames {
-    ($(#[$meta:meta])* pub enum $name:ident {
+    ($data:literal $(#[$meta:meta])* pub enum $name:ident {
         $($(#[$variant_meta:meta])* $kind:literal $most:tt $variant:ident $(($($type:ty),+))?,)*
     }) => {
         $(#[$meta])*
@@ -29,24 +39,28 @@ macro_rules! frames {
             #[must_use]
             pub fn kind(&self) -> u8 {
                 match self {
-                    Self::Data(..) => Self::DATA,
+                    Self::Data(..) => <Self as FrameSet>::DATA,
                     $(Self::$variant { .. } => $kind,)*
                 }
             }
 
             /// Appends the frame to `out`.
             pub fn encode(&self, id: u32, out: &mut Vec<u8>) {
-                let start = out.len();
-                out.extend([0; 4]);
-                out.push(self.kind());
-                out.extend(id.to_be_bytes());
-                self.put_payload(out);
-                let length = u32::try_from(out.len() - start - HEADER).unwrap_or(u32::MAX);
-                out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+                encode(self.kind(), id, out, |out| self.put_payload(out));
+            }
+
+            /// Appends the frame that carries these bytes to `out`.
+            pub fn encode_data(id: u32, channel: Channel, bytes: &[u8], out: &mut Vec<u8>) {
+                encode(<Self as FrameSet>::DATA, id, out, |out| {
+                    channel.put(out);
+                    out.extend_from_slice(bytes);
+                });
             }
         }
 
         impl FrameSet for $name {
+            const DATA: u8 = $data;
+
             fn most(kind: u8) -> usize {
                 match kind {
                     Self::DATA => MAX_DATA + 1,
@@ -79,6 +93,7 @@ macro_rules! frames {
 }
 
 frames! {
+    0x04
     /// What a client sends.
     pub enum ToAgent {
         /// Always the first.
@@ -133,6 +148,7 @@ frames! {
 }
 
 frames! {
+    0x84
     /// What the agent sends.
     pub enum ToClient {
         /// Always the first.
@@ -167,8 +183,6 @@ frames! {
 }
 
 impl ToAgent {
-    const DATA: u8 = 0x04;
-
     fn put_payload(&self, out: &mut Vec<u8>) {
         match self {
             Self::Data(channel, bytes) => {
@@ -209,8 +223,6 @@ impl ToAgent {
 }
 
 impl ToClient {
-    const DATA: u8 = 0x84;
-
     fn put_payload(&self, out: &mut Vec<u8>) {
         match self {
             Self::Data(channel, bytes) => {

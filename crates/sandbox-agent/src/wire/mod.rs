@@ -34,7 +34,7 @@ mod frames;
 mod reply;
 mod request;
 
-pub use decoder::{Decoder, FrameSet, HEADER};
+pub use decoder::{Decoder, FrameSet, HEADER, Piece};
 pub use error::WireError;
 pub use frames::{ToAgent, ToClient};
 pub use reply::{

@@ -13,6 +13,9 @@ use sandbox_agent::wire::{RunSpec, SessionSpec, ToAgent};
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-agent");
 
+/// Where it is inside, for the checkout may be under a directory that is another one inside.
+const INSIDE: &str = "/mnt/sandbox-agent";
+
 /// A running agent. It ends with this value.
 pub(crate) struct Agent {
     pub(crate) unshare: Child,
@@ -59,7 +62,8 @@ impl Agent {
     /// An agent that is started after `first`, a line of shell in its namespaces.
     pub(crate) fn after(first: &str, args: &[&str]) -> Self {
         let script = format!(
-            "mount -t tmpfs tmpfs /dev/shm && mount -t tmpfs tmpfs /tmp && {first} && exec \"$@\""
+            "mount --bind \"${{1%/*}}\" /mnt && mount -t tmpfs tmpfs /dev/shm && \
+             mount -t tmpfs tmpfs /tmp && {first} && shift && exec {INSIDE} \"$@\""
         );
         let mut command = hermetic("unshare");
         if !nix::unistd::geteuid().is_root() {
@@ -108,7 +112,7 @@ impl Agent {
         let theirs = OwnedFd::from(theirs);
         let stdin = Stdio::from(theirs.try_clone().unwrap());
         let connect = self
-            .inside(&[PROGRAM, "connect"])
+            .inside(&[INSIDE, "connect"])
             .stdin(stdin)
             .stdout(Stdio::from(theirs))
             .stderr(Stdio::null())
@@ -143,7 +147,7 @@ impl Agent {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.lines()
             .filter(|line| {
-                !line.contains(PROGRAM)
+                !line.contains(INSIDE)
                     && !line.contains("ps -eo")
                     && !line.trim_start().starts_with('Z')
             })

@@ -14,8 +14,11 @@ use crate::client::Client;
 use crate::connection::Patience;
 use crate::error::ConnectError;
 
-/// How long a broker may take to start or to answer.
+/// How long a broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one may take to start.
+const STARTING: Duration = Duration::from_secs(5);
 
 /// How long to wait before looking again for a broker that another program has just started.
 const LOOK: Duration = Duration::from_millis(5);
@@ -32,6 +35,9 @@ pub enum BrokerError {
     /// It cannot be started.
     #[error("cannot start the broker")]
     Start(#[source] std::io::Error),
+    /// It was started, and ended or hung before it could serve.
+    #[error("no broker can be started; what it has to say is in {0}")]
+    Unfit(String),
     /// It was started and does not serve.
     #[error("the broker does not answer; what it has to say is in {0}")]
     Silent(String),
@@ -66,8 +72,9 @@ impl BrokerError {
 }
 
 /// Speaks to a sandbox's agent through the broker of this place, which is started by `command`
-/// where there is none. The command is to call [`serve`](super::serve), in a session of its own,
-/// and to close its stdout when it is ready.
+/// where there is none. The command is to call [`serve`](super::serve), in a session of its own, and
+/// when it is ready, to write something to its stdout and close it. One that ends without a word
+/// cannot serve, and is not waited for.
 ///
 /// # Errors
 ///
@@ -102,7 +109,9 @@ pub async fn connect(
                 tokio::time::sleep(look).await;
                 look = (look * 2).min(LONGEST_LOOK);
             }
-            start(command()).await?;
+            if !start(command()).await? {
+                return Err(BrokerError::Unfit(place.log().display().to_string()));
+            }
             started = true;
             continue;
         };
@@ -190,24 +199,25 @@ async fn talk(stream: &mut UnixStream, line: &str) -> Result<Option<Reply>, Brok
     }
 }
 
-/// Starts a broker and waits until it closes its stdout: it serves, or it has ended.
-async fn start(mut command: Command) -> Result<(), BrokerError> {
+/// Starts a broker and waits until it closes its stdout: whether it serves, or another one does.
+async fn start(mut command: Command) -> Result<bool, BrokerError> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(BrokerError::Start)?;
     let Some(mut stdout) = child.stdout.take() else {
-        return Ok(());
+        return Ok(true);
     };
-    let ready = tokio::task::spawn_blocking(move || {
-        // Whether it said something or ended, what matters is whether its socket answers.
-        drop(std::io::copy(&mut stdout, &mut std::io::sink()));
-        // One that lost the race has ended, and would stay a zombie; one that serves goes on.
-        drop(child.try_wait());
-    });
-    match timeout(PATIENCE, ready).await {
-        Ok(_) => Ok(()),
-        Err(_) => Err(BrokerError::Io(ErrorKind::TimedOut.into())),
-    }
+    // What cannot be read was not said.
+    let said = move || std::io::copy(&mut stdout, &mut std::io::sink()).unwrap_or(0) > 0;
+    let serves = if let Ok(said) = timeout(STARTING, tokio::task::spawn_blocking(said)).await {
+        said.unwrap_or(false)
+    } else {
+        child.kill().map_err(BrokerError::Start)?;
+        false
+    };
+    // One that has ended would stay a zombie; one that serves goes on.
+    child.try_wait().map_err(BrokerError::Start)?;
+    Ok(serves)
 }

@@ -1,6 +1,5 @@
 //! What waits to be written to one client.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -9,6 +8,9 @@ use tokio::sync::Notify;
 /// How much may wait for a client that does not read, in bytes. What a request may have sent is
 /// bounded by the client's own credit; this bounds all of a client's requests together.
 const MOST: usize = 64 << 20;
+
+/// How much room a buffer that is empty keeps, in bytes.
+const SPARE: usize = 512 << 10;
 
 /// A client's queue: filled by the connections to agents, which never wait for a client.
 #[derive(Debug, Default)]
@@ -19,8 +21,9 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Queue {
-    pieces: VecDeque<Vec<u8>>,
-    bytes: usize,
+    bytes: Vec<u8>,
+    /// How many are being written.
+    writing: usize,
     over: bool,
 }
 
@@ -29,17 +32,16 @@ impl Outbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds bytes. A client for which too much waits is given up.
-    pub(super) fn push(&self, bytes: Vec<u8>) {
+    /// Has bytes appended. A client for which too much waits is given up.
+    pub(super) fn push(&self, append: impl FnOnce(&mut Vec<u8>)) {
         let mut queue = self.queue();
         if queue.over {
             return;
         }
-        queue.bytes += bytes.len();
-        queue.pieces.push_back(bytes);
-        if queue.bytes > MOST {
+        append(&mut queue.bytes);
+        if queue.bytes.len() + queue.writing > MOST {
             queue.over = true;
-            queue.pieces.clear();
+            queue.bytes = Vec::new();
         }
         drop(queue);
         self.moved.notify_one();
@@ -53,23 +55,25 @@ impl Outbox {
 
     /// Writes what comes until the queue is closed and empty.
     pub(super) async fn drain<W: AsyncWrite + Unpin>(&self, mut writer: W) -> std::io::Result<()> {
+        // Two buffers in turns: one is filled while the other one is written.
+        let mut bytes = Vec::new();
         loop {
             let moved = self.moved.notified();
-            let (pieces, over) = {
+            let over = {
                 let mut queue = self.queue();
-                (std::mem::take(&mut queue.pieces), queue.over)
+                std::mem::swap(&mut queue.bytes, &mut bytes);
+                queue.writing = bytes.len();
+                queue.over
             };
-            for piece in &pieces {
-                writer.write_all(piece).await?;
-                let mut queue = self.queue();
-                queue.bytes = queue.bytes.saturating_sub(piece.len());
-            }
-            if pieces.is_empty() {
-                if over {
-                    return writer.shutdown().await;
-                }
+            if !bytes.is_empty() {
+                writer.write_all(&bytes).await?;
+            } else if over {
+                return writer.shutdown().await;
+            } else {
                 moved.await;
             }
+            bytes.clear();
+            bytes.shrink_to(SPARE);
         }
     }
 }

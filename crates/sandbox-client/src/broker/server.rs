@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sandbox_agent::wire::{ClientHello, Decoder, ToAgent, ToClient, VERSION};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
@@ -19,9 +19,7 @@ use super::outbox::Outbox;
 use super::place::{Place, PlaceError};
 use super::preface::{Ask, OpenFailure, Reply, Wish, read_line};
 use super::upstream::Upstream;
-use crate::connection::Patience;
-
-const PIECE: usize = 128 << 10;
+use crate::connection::{Patience, fill};
 
 /// How long to wait where no connection can be taken.
 const BREATH: Duration = Duration::from_millis(20);
@@ -216,9 +214,8 @@ impl<O: Opener> Broker<O> {
         let id = self.last.fetch_add(1, Ordering::Relaxed);
         let (reader, writer) = stream.into_split();
         let outbox = Arc::new(Outbox::default());
-        let mut hello = Vec::new();
-        ToClient::Hello(upstream.hello().clone()).encode(0, &mut hello);
-        outbox.push(hello);
+        let hello = ToClient::Hello(upstream.hello().clone());
+        outbox.push(|out| hello.encode(0, out));
         tokio::select! {
             () = carry(&upstream, id, reader, &outbox) => {}
             // Where the client reads no more, or its agent is gone and it has been told.
@@ -265,14 +262,12 @@ impl<O: Opener> Broker<O> {
             ToAgent::Hello(hello).encode(0, &mut bytes);
             writer.write_all(&bytes).await?;
             writer.flush().await?;
-            let mut piece = [0; 4096];
             loop {
-                match decoder.next_frame().map_err(std::io::Error::other)? {
-                    Some((_, frame)) => return Ok::<_, std::io::Error>(Some(frame)),
-                    None => match reader.read(&mut piece).await? {
-                        0 => return Ok(None),
-                        count => decoder.push(&piece[..count]),
-                    },
+                if let Some((_, frame)) = decoder.next_frame().map_err(std::io::Error::other)? {
+                    return Ok::<_, std::io::Error>(Some(frame));
+                }
+                if fill(&mut reader, &mut decoder).await? == 0 {
+                    return Ok(None);
                 }
             }
         });
@@ -299,7 +294,6 @@ async fn carry<R: AsyncRead + Unpin>(
     outbox: &Arc<Outbox>,
 ) {
     let mut decoder = Decoder::<ToAgent>::new();
-    let mut piece = vec![0; PIECE];
     loop {
         loop {
             match decoder.next_frame() {
@@ -314,9 +308,8 @@ async fn carry<R: AsyncRead + Unpin>(
                 Err(_) => return,
             }
         }
-        match reader.read(&mut piece).await {
-            Ok(0) | Err(_) => return,
-            Ok(count) => decoder.push(&piece[..count]),
+        if !matches!(fill(&mut reader, &mut decoder).await, Ok(1..)) {
+            return;
         }
     }
 }

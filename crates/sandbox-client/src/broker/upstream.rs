@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sandbox_agent::wire::{
     AgentHello, Channel, Credit, Decoder, Failed, Failure, INITIAL_CREDIT, MAX_REQUESTS,
-    OnDisconnect, ToAgent, ToClient,
+    OnDisconnect, Piece, ToAgent, ToClient,
 };
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, watch};
 
 use super::outbox::Outbox;
-use crate::connection::is_last;
+use crate::connection::{fill, is_last};
 
 const PIECE: usize = 128 << 10;
 
@@ -81,12 +81,6 @@ fn spend(budget: &mut u64, bytes: &[u8]) -> bool {
 }
 
 fn encoded_for_agent(id: u32, frame: &ToAgent) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    frame.encode(id, &mut bytes);
-    bytes
-}
-
-fn encoded_for_client(id: u32, frame: &ToClient) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame.encode(id, &mut bytes);
     bytes
@@ -220,7 +214,8 @@ impl Upstream {
                 message: "too many requests are open on the broker's connection to this sandbox"
                     .to_owned(),
             };
-            outbox.push(encoded_for_client(id, &ToClient::Failed(failed)));
+            let failed = ToClient::Failed(failed);
+            outbox.push(|out| failed.encode(id, out));
             return Ok(None);
         }
         let own = loop {
@@ -297,12 +292,11 @@ impl Upstream {
 
     /// Gives frames to their clients until the agent's stream ends or is none.
     async fn read<R: AsyncRead + Unpin>(&self, mut reader: R, mut decoder: Decoder<ToClient>) {
-        let mut piece = vec![0; PIECE];
         loop {
             loop {
-                match decoder.next_frame() {
-                    Ok(Some((id, frame))) => {
-                        if self.deliver(id, &frame).is_err() {
+                match decoder.next_piece() {
+                    Ok(Some((id, piece))) => {
+                        if self.deliver(id, &piece).is_err() {
                             return;
                         }
                     }
@@ -310,17 +304,16 @@ impl Upstream {
                     Err(_) => return,
                 }
             }
-            match reader.read(&mut piece).await {
-                Ok(0) | Err(_) => return,
-                Ok(count) => decoder.push(&piece[..count]),
+            if !matches!(fill(&mut reader, &mut decoder).await, Ok(1..)) {
+                return;
             }
         }
     }
 
-    fn deliver(&self, own: u32, frame: &ToClient) -> Result<(), Broken> {
+    fn deliver(&self, own: u32, piece: &Piece<'_, ToClient>) -> Result<(), Broken> {
         if own == 0 {
-            return match frame {
-                ToClient::Failed(_) => Err(Broken),
+            return match piece {
+                Piece::Frame(ToClient::Failed(_)) => Err(Broken),
                 _ => Ok(()),
             };
         }
@@ -328,41 +321,47 @@ impl Upstream {
         let Some(route) = routes.by_own.get_mut(&own) else {
             return Ok(());
         };
-        match frame {
-            ToClient::Data(channel, bytes) => {
+        match piece {
+            Piece::Data(channel, bytes) => {
                 let window = &mut route.window[index(*channel)];
                 if !spend(window, bytes) {
                     return Err(Broken);
                 }
+                match &route.outbox {
+                    Some(outbox) => {
+                        outbox.push(|out| ToClient::encode_data(route.id, *channel, bytes, out));
+                    }
+                    None => self.forget(own, route, *channel, bytes),
+                }
+                return Ok(());
             }
-            ToClient::Credit(credit) => {
-                let budget = &mut route.credit[index(credit.channel)];
-                *budget = budget.saturating_add(credit.bytes.into());
-            }
-            _ => {}
-        }
-        match &route.outbox {
-            Some(outbox) => outbox.push(encoded_for_client(route.id, frame)),
-            None if route.on_disconnect == OnDisconnect::Keep => {
-                if let ToClient::Data(channel, bytes) = frame {
-                    let count = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                    route.window[index(*channel)] += u64::from(count);
-                    let credit = ToAgent::Credit(Credit {
-                        channel: *channel,
-                        bytes: count,
-                    });
-                    // A queue that is full is an agent that does not read; then it may wait.
-                    drop(self.to_agent.try_send(encoded_for_agent(own, &credit)));
+            Piece::Frame(frame) => {
+                if let ToClient::Credit(credit) = frame {
+                    let budget = &mut route.credit[index(credit.channel)];
+                    *budget = budget.saturating_add(credit.bytes.into());
+                }
+                if let Some(outbox) = &route.outbox {
+                    outbox.push(|out| frame.encode(route.id, out));
+                }
+                if is_last(frame)
+                    && let Some(route) = routes.by_own.remove(&own)
+                {
+                    routes.by_client.remove(&(route.client, route.id));
                 }
             }
-            None => {}
-        }
-        if is_last(frame)
-            && let Some(route) = routes.by_own.remove(&own)
-        {
-            routes.by_client.remove(&(route.client, route.id));
         }
         Ok(())
+    }
+
+    /// Takes bytes that nobody wants any more, so that the command that goes on may write more.
+    fn forget(&self, own: u32, route: &mut Route, channel: Channel, bytes: &[u8]) {
+        if route.on_disconnect == OnDisconnect::Keep {
+            let bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            route.window[index(channel)] += u64::from(bytes);
+            let credit = ToAgent::Credit(Credit { channel, bytes });
+            // A queue that is full is an agent that does not read; then it may wait.
+            drop(self.to_agent.try_send(encoded_for_agent(own, &credit)));
+        }
     }
 }
 

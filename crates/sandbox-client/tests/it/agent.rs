@@ -141,6 +141,17 @@ async fn run(agent: &mut Agent, id: u32, word: &str) {
             }
             agent.send(id, &ended(0, false)).await;
         }
+        "credit" => {
+            // As much as there can be, for nothing: what comes is not read.
+            for _ in 0..16 {
+                let credit = Credit {
+                    channel: Channel::Stdin,
+                    bytes: u32::MAX,
+                };
+                agent.send(id, &ToClient::Credit(credit)).await;
+            }
+            std::future::pending::<()>().await;
+        }
         "long" => agent.send_bytes(&[0xff; HEADER]).await,
         "garbage" => agent.send_bytes(&[0, 0, 0, 1, 0x83, 0, 0, 0, 1, 0]).await,
         "unknown" => {

@@ -7,7 +7,7 @@ use sandbox_client::{Client, Event};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -63,8 +63,11 @@ async fn serving(place: &Place, build: &'static str, idle: Duration) -> (Doubles
     (doubles, task)
 }
 
+/// What says that it serves; whoever does is there already, or is about to be.
 fn nothing_to_start() -> Command {
-    Command::new("/bin/true")
+    let mut command = Command::new("/bin/echo");
+    command.arg("ready");
+    command
 }
 
 async fn client(place: &Place, sandbox: &str) -> Result<Client, BrokerError> {
@@ -230,4 +233,29 @@ async fn another_build_gets_a_broker_of_its_own() {
     assert!(!old.is_finished());
     drop(staying);
     assert_eq!(old.await.unwrap().unwrap(), Served::Asked);
+}
+
+#[tokio::test]
+async fn one_that_cannot_serve_is_not_waited_for() {
+    let (_dir, place) = place();
+    let begun = Instant::now();
+    let unfit = || Command::new("/bin/false");
+    let failed = connect(&place, "build", "a", PATIENCE, unfit).await;
+    assert!(matches!(failed, Err(BrokerError::Unfit(_))), "{failed:?}");
+    assert!(failed.unwrap_err().is_of_the_broker());
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn one_that_hangs_at_its_start_is_given_up_long_before_a_command_would_be() {
+    let (_dir, place) = place();
+    let begun = Instant::now();
+    let hung = || {
+        let mut command = Command::new("/bin/sleep");
+        command.arg("8");
+        command
+    };
+    let failed = connect(&place, "build", "a", PATIENCE, hung).await;
+    assert!(matches!(failed, Err(BrokerError::Unfit(_))), "{failed:?}");
+    assert!(begun.elapsed() < Duration::from_secs(8));
 }

@@ -45,6 +45,26 @@ async fn stdin_goes_as_there_is_credit() {
 }
 
 #[tokio::test]
+async fn credit_from_an_agent_that_reads_nothing_costs_no_memory() {
+    let client = connected().await;
+    let mut spec = RunSpec::shell("credit");
+    spec.input = Input::Stream;
+    let running = client.run(&spec).unwrap();
+    let control = running.control();
+    let piece = vec![0; 64 << 10];
+    let mut taken = 0;
+    let lost = loop {
+        match control.write(&piece).await {
+            Ok(()) => taken += piece.len(),
+            Err(lost) => break lost,
+        }
+        assert!(taken < 8 << 20, "it takes whatever comes");
+    };
+    assert!(matches!(lost, Lost::Silent(_)), "{lost:?}");
+    assert!(taken <= 2 << 20, "{taken}");
+}
+
+#[tokio::test]
 async fn a_cancelled_command_still_ends() {
     let client = connected().await;
     let mut running = client.run(&RunSpec::shell("hang")).unwrap();

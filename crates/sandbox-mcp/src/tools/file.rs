@@ -163,13 +163,14 @@ pub(super) async fn put(
         parents: how.parents,
     };
     let mut sending = reached.client.put(&put).map_err(failed)?;
-    sending.entry(&Entry {
+    let entry = Entry {
         path: "".into(),
         kind: EntryKind::File,
         mode: how.mode,
         size: bytes.len() as u64,
         target: "".into(),
-    });
+    };
+    sending.entry(&entry).await.map_err(failed)?;
     sending.content(bytes).await.map_err(failed)?;
     sending.finish().await.map_err(failed)?;
     give_back(reached, place).await

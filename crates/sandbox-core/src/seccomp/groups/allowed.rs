@@ -175,7 +175,6 @@ pub(super) const GROUPS: &[Group] = &[
             "getrusage",
             "ioprio_get",
             "ioprio_set",
-            "prlimit64",
             "sched_get_priority_max",
             "sched_get_priority_min",
             "sched_getaffinity",

@@ -90,6 +90,11 @@ pub(super) const GROUPS: &[Group] = &[
         names: &["personality"],
     },
     Group {
+        verdict: Verdict::ByArgument(&[allow(Argument::equal(0, 0))]),
+        why: "a process's own limits; by those of another, a command could end the sandbox's first process",
+        names: &["prlimit64"],
+    },
+    Group {
         verdict: Verdict::ByArgument(&nodes(1)),
         why: "files, FIFOs and sockets, no devices",
         names: &["mknod"],
