@@ -22,7 +22,7 @@ Examples:
   talaria gateway start -p coder --wait
   talaria doctor
 
-{CODES}"))]
+{ALL_CODES}"))]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -47,7 +47,18 @@ pub(crate) enum Command {
     Man(Man),
 }
 
-/// The exit codes of everything but `svc`, which has s6's own.
+/// The exit codes of all commands together, but for `svc`, which has s6's own.
+const ALL_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed
+  2    wrong usage
+  3    there is no such profile, sandbox or file
+  4    not permitted
+  5    no container engine answers
+  124  timed out";
+
+/// The exit codes of the commands for an agent container.
 pub(crate) const CODES: &str = "\
 Exit codes:
   0    done
