@@ -31,6 +31,8 @@ use crate::exec::{Channel, Exec, ExecError, Ran, exec};
 use crate::image::{Progress, Pull};
 use crate::inside::{AgentError, Line};
 
+use start::First;
+
 pub use error::SandboxError;
 pub use list::Listed;
 pub use reap::{Reaped, Reaping};
@@ -376,7 +378,7 @@ impl Sandbox {
                 let thawed = thawed.doing(|| format!("unpause sandbox {}", self.name));
                 Ok(gone_is_done(thawed)?)
             }
-            _ => Ok(self.engine.start(&self.id, &self.name).await?.is_some()),
+            _ => self.engine.start(&self.id, &self.name, First::Other).await,
         }
     }
 
