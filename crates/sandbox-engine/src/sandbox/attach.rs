@@ -5,14 +5,15 @@
 
 use std::time::Duration;
 
-use bollard::models::ContainerInspectResponse;
 use sandbox_core::drift::drift;
 use sandbox_core::inspect::ContainerState;
 use sandbox_core::reuse::{self, Busy, Decision, Refusal};
-use sandbox_core::{AgentDelivery, ContainerPlan, Difference, SandboxSpec, labels};
+use sandbox_core::{AgentDelivery, ContainerPlan, Difference, Init, SandboxSpec, labels};
 use tokio::time::{Instant, sleep};
 
 use super::create::prepare_directories;
+use super::running::Running;
+use super::start::First;
 use super::{Ask, Attached, Sandbox, SandboxError, Why, inspected};
 use crate::agent::Agent;
 use crate::connect::Engine;
@@ -23,9 +24,9 @@ use crate::inside::{Line, busy};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a round came to.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Round {
-    Done(ContainerInspectResponse, Attached, Vec<Difference>),
+    /// The container with this id is it.
+    Done(String, Attached, Vec<Difference>),
     /// Something has changed, or will: look again.
     Again(String),
 }
@@ -42,18 +43,26 @@ impl Engine {
     pub async fn sandbox(&self, spec: &SandboxSpec, ask: Ask<'_>) -> Result<Sandbox, SandboxError> {
         let name = spec.identity.container_name();
         // Boxed, as what follows is: what callers hold meanwhile stays small.
-        if let Some(sandbox) = Box::pin(self.running(spec, &name, ask.pull, &ask.agent)).await? {
-            return Ok(sandbox);
-        }
-        let plan = Box::pin(self.plan(spec, ask.pull, &ask.agent, ask.progress)).await?;
+        let seen = match Box::pin(self.running(spec, &name, ask.pull, &ask.agent)).await? {
+            Running::Sandbox(sandbox) => return Ok(*sandbox),
+            Running::Not(seen) => seen,
+        };
+        let plan = self.plan_with(seen.image, spec, ask.pull, &ask.agent, ask.progress);
+        let (plan, ()) = tokio::try_join!(Box::pin(plan), self.prepare_network(spec))?;
         let begun = Instant::now();
         let mut pause = Duration::from_millis(5);
         let mut before = None;
+        let mut is_absent = seen.is_absent;
         loop {
-            let round = Box::pin(self.round(spec, &plan, &name, &ask.agent, &mut before));
-            let obstacle = match round.await? {
-                Round::Done(found, attached, differences) => {
-                    return Ok(self.got(spec, &plan, &ask.agent, found, attached, differences));
+            let round = if std::mem::take(&mut is_absent) {
+                // It was looked for a moment ago; whoever made one since is met by its creation.
+                Box::pin(self.create(spec, &plan, &name, &ask.agent, &mut before)).await
+            } else {
+                Box::pin(self.round(spec, &plan, &name, &ask.agent, &mut before)).await
+            };
+            let obstacle = match round? {
+                Round::Done(id, attached, differences) => {
+                    return Ok(self.got(spec, &plan, &ask.agent, id, attached, differences));
                 }
                 Round::Again(obstacle) => obstacle,
             };
@@ -72,13 +81,13 @@ impl Engine {
         spec: &SandboxSpec,
         plan: &ContainerPlan,
         agent: &Agent,
-        found: ContainerInspectResponse,
+        id: String,
         attached: Attached,
         differences: Vec<Difference>,
     ) -> Sandbox {
         Sandbox {
             engine: self.clone(),
-            id: found.id.unwrap_or_default(),
+            id,
             name: spec.identity.container_name(),
             agent: agent_of(plan, agent),
             line: Line::default(),
@@ -127,7 +136,7 @@ impl Engine {
                     Some(why) => Attached::Recreated { why },
                     None => Attached::Reused,
                 };
-                Ok(Round::Done(found, attached, differences))
+                Ok(Round::Done(id, attached, differences))
             }
             Decision::Start => {
                 let was_new = state == ContainerState::Created;
@@ -137,17 +146,15 @@ impl Engine {
                     // Whoever made it may have been killed before that.
                     self.upload_agent(&id, binary).await?;
                 }
-                match self.start(&id, name).await? {
-                    Some(found) => {
-                        let attached = match lost.take() {
-                            Some(why) => Attached::Recreated { why },
-                            None if was_new => Attached::Created,
-                            None => Attached::Started,
-                        };
-                        Ok(Round::Done(found, attached, differences))
-                    }
-                    None => again("it was removed while it was being started"),
+                if !self.start(&id, name, first_of(plan)).await? {
+                    return again("it was removed while it was being started");
                 }
+                let attached = match lost.take() {
+                    Some(why) => Attached::Recreated { why },
+                    None if was_new => Attached::Created,
+                    None => Attached::Started,
+                };
+                Ok(Round::Done(id, attached, differences))
             }
             Decision::Unpause => {
                 let thawed = self.docker.unpause_container(&id).await;
@@ -189,7 +196,6 @@ impl Engine {
         agent: &Agent,
         lost: &mut Option<Why>,
     ) -> Result<Round, SandboxError> {
-        self.prepare_network(spec).await?;
         prepare_directories(spec)?;
         let Some(id) = self.make(plan, name).await? else {
             return Ok(Round::Again("another one was quicker".to_owned()));
@@ -197,16 +203,24 @@ impl Engine {
         if let Agent::Upload(binary) = agent {
             self.upload_agent(&id, binary).await?;
         }
-        let Some(found) = self.start(&id, name).await? else {
+        if !self.start(&id, name, first_of(plan)).await? {
             return Ok(Round::Again(
                 "it was removed while it was being started".to_owned(),
             ));
-        };
+        }
         let attached = match lost.take() {
             Some(why) => Attached::Recreated { why },
             None => Attached::Created,
         };
-        Ok(Round::Done(found, attached, Vec::new()))
+        Ok(Round::Done(id, attached, Vec::new()))
+    }
+}
+
+/// What is to be the first process of a sandbox as planned.
+fn first_of(plan: &ContainerPlan) -> First {
+    match (plan.init, &plan.agent) {
+        (Init::Ours, AgentDelivery::Volume { .. } | AgentDelivery::Upload) => First::Agent,
+        _ => First::Other,
     }
 }
 

@@ -30,6 +30,8 @@ use crate::exec::{Channel, Exec, ExecError, Ran, exec};
 use crate::image::Pull;
 use crate::inside::{AgentError, Line};
 
+use start::First;
+
 pub use ask::{Ask, Attached, Why};
 pub use error::SandboxError;
 pub use list::Listed;
@@ -267,7 +269,7 @@ impl Sandbox {
                 let thawed = thawed.doing(|| format!("unpause sandbox {}", self.name));
                 Ok(gone_is_done(thawed)?)
             }
-            _ => Ok(self.engine.start(&self.id, &self.name).await?.is_some()),
+            _ => self.engine.start(&self.id, &self.name, First::Other).await,
         }
     }
 

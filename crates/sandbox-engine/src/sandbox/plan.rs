@@ -1,5 +1,6 @@
 //! Planning a sandbox: what the image and the engine have to say about it.
 
+use bollard::models::ImageInspect;
 use sandbox_core::inspect::{ImageConfig, InspectedImage};
 use sandbox_core::plan::plan;
 use sandbox_core::{ContainerPlan, SandboxSpec};
@@ -24,7 +25,22 @@ impl Engine {
         agent: &Agent,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<ContainerPlan, SandboxError> {
-        let found = Box::pin(self.image(&spec.image, pull, progress)).await?;
+        self.plan_with(None, spec, pull, agent, progress).await
+    }
+
+    /// The same where the image may have been looked at already.
+    pub(super) async fn plan_with(
+        &self,
+        image: Option<ImageInspect>,
+        spec: &SandboxSpec,
+        pull: Pull,
+        agent: &Agent,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<ContainerPlan, SandboxError> {
+        let found = match image {
+            Some(found) => found,
+            None => Box::pin(self.image(&spec.image, pull, progress)).await?,
+        };
         let config = image_config(&spec.image, &found)?;
         // Boxed, so that what callers hold meanwhile stays small.
         let delivery = Box::pin(async {
@@ -40,10 +56,7 @@ impl Engine {
 }
 
 /// What plans ask of an image.
-pub(super) fn image_config(
-    image: &str,
-    found: &bollard::models::ImageInspect,
-) -> Result<ImageConfig, RequestError> {
+pub(super) fn image_config(image: &str, found: &ImageInspect) -> Result<ImageConfig, RequestError> {
     let value = serde_json::to_value(found).and_then(serde_json::from_value);
     let found: InspectedImage = value.map_err(|err| {
         let source = bollard::errors::Error::JsonSerdeError { err };

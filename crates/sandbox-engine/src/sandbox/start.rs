@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::container::LogOutput;
-use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, EventsOptionsBuilder, StartContainerOptions,
 };
@@ -25,16 +24,29 @@ const AT_ONCE: Duration = Duration::from_millis(20);
 /// How long the output of a container that has ended may take to come.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// What the first process of a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// The agent. Where it has started it serves, and where it does not, whoever speaks to it hears.
+    Agent,
+    /// Anything else, which may end at once.
+    Other,
+}
+
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 impl Engine {
-    /// Starts it and looks whether it runs; nothing where it is gone because another removed it.
+    /// Starts it and looks whether it runs; false where it is gone because another removed it.
     pub(crate) async fn start(
         &self,
         id: &str,
         name: &str,
-    ) -> Result<Option<ContainerInspectResponse>, SandboxError> {
-        let mut output = self.listen(id, name).await?;
+        first: First,
+    ) -> Result<bool, SandboxError> {
+        let mut output = match first {
+            First::Agent => None,
+            First::Other => Some(self.listen(id, name).await?),
+        };
         let begun = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -45,8 +57,8 @@ impl Engine {
         match started.map_err(Fault::from) {
             Ok(()) => {}
             // Being removed is a conflict.
-            Err(fault) if fault.is_conflict() => return Ok(None),
-            Err(fault) if fault.is_not_found() && self.is_gone(id).await? => return Ok(None),
+            Err(fault) if fault.is_conflict() => return Ok(false),
+            Err(fault) if fault.is_not_found() && self.is_gone(id).await? => return Ok(false),
             Err(fault) => {
                 // It never ran, so nothing is lost with it; what was said of it is in the error.
                 if let Fault::Refused { .. } = fault {
@@ -56,9 +68,12 @@ impl Engine {
                 return Err(SandboxError::Start { name, fault });
             }
         }
+        let Some(output) = &mut output else {
+            return Ok(true);
+        };
         let mut log = Vec::new();
         // It runs on where that takes longer; one that ends closes its output.
-        timeout(AT_ONCE, read(&mut output, &mut log)).await.ok();
+        timeout(AT_ONCE, read(output, &mut log)).await.ok();
         let found = match self.look(id).await {
             Ok(found) => Some(found),
             Err(error) if error.fault.is_not_found() => None,
@@ -71,13 +86,13 @@ impl Engine {
                 ContainerState::Exited | ContainerState::Dead | ContainerState::Removing
             )
         {
-            return Ok(found);
+            return Ok(true);
         }
-        timeout(LAST_WORDS, read(&mut output, &mut log)).await.ok();
+        timeout(LAST_WORDS, read(output, &mut log)).await.ok();
         let death = self.death(id, begun.as_secs()).await;
         self.remove(id, name).await?;
         match death {
-            Death::ByHand => Ok(None),
+            Death::ByHand => Ok(false),
             Death::Own { code, oom } => Err(SandboxError::Died {
                 name: name.to_owned(),
                 code: code.or(seen.map(|seen| seen.state.exit_code)),

@@ -31,6 +31,44 @@ fn it_works_for_another_user_and_without_a_network() {
 }
 
 #[test]
+fn it_works_on_a_root_that_cannot_be_written() {
+    at_desk(|desk| {
+        desk.sandbox("sealed", &["--extra-arg=--read-only", "--persist"])?;
+        let said = desk.say(&["exec", "sealed", "--", "touch", "/etc/new"])?;
+        let why = text(&said.stderr);
+        assert!(why.contains("Read-only file system"), "{why}");
+        let script = "echo kept >/tmp/file && cat /tmp/file";
+        assert_eq!(desk.says(&["exec", "sealed", "--shell", script])?, "kept");
+        let words = ["exec", "--timeout", "1s", "sealed", "--", "sleep", "4032"];
+        assert_eq!(desk.say(&words)?.status.code(), Some(124));
+        assert_eq!(desk.count("sealed", "sleep 4032")?, 0);
+        let job = desk.says(&["exec", "--detach", "sealed", "--", "echo", "from a job"])?;
+        assert_eq!(
+            desk.says(&["logs", "--follow", "sealed", &job])?,
+            "from a job"
+        );
+        desk.says(&["rm", "--force", "sealed"])?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_command_of_the_agents_own_user_cannot_take_its_limits_away() {
+    at_desk(|desk| {
+        desk.sandbox("limits", &["--persist"])?;
+        for limit in ["--nofile=1:1", "--cpu=1:1", "--as=1:1"] {
+            let said = desk.say(&["exec", "limits", "--", "prlimit", "--pid", "1", limit])?;
+            assert!(!said.status.success(), "{limit}");
+        }
+        // Its own are its own.
+        let script = "ulimit -n 99 && ulimit -n";
+        assert_eq!(desk.says(&["exec", "limits", "--shell", script])?, "99");
+        desk.says(&["rm", "--force", "limits"])?;
+        Ok(())
+    });
+}
+
+#[test]
 fn it_works_under_the_init_of_an_image() {
     at_desk(|desk| {
         let image = docker_harness::image::base()?;
