@@ -10,6 +10,7 @@ mod exit;
 mod failure;
 mod gateway;
 mod health;
+mod listening;
 mod output;
 mod place;
 mod profile;
@@ -91,9 +92,28 @@ fn refuse(error: &clap::Error) -> ExitCode {
         anstream::eprintln!("talaria: cannot print: {source}");
         return Exit::System.into();
     }
+    if error.kind() == ErrorKind::InvalidSubcommand && is_elsewhere() {
+        anstream::eprintln!(
+            "hint: sandboxes are made outside of the agent's container: the talaria of the host has this"
+        );
+    }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done.into(),
         _ if is_svc => Exit::Usage.into(),
         _ => Outcome::Usage.into(),
     }
+}
+
+/// Whether the command is one that this program has elsewhere: an agent's image has no need of an
+/// engine's.
+fn is_elsewhere() -> bool {
+    let commands = [
+        ("sandbox", cfg!(feature = "sandbox")),
+        ("mcp", cfg!(feature = "mcp")),
+        ("docker-shim", cfg!(feature = "docker-shim")),
+    ];
+    let command = std::env::args_os().nth(1);
+    commands
+        .iter()
+        .any(|(name, is_here)| !is_here && command.as_ref().is_some_and(|word| word == name))
 }

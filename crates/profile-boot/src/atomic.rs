@@ -1,12 +1,11 @@
 //! Files that are there whole or not at all.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::folder::Folder;
+use crate::folder::{CLOSED, Folder};
 use crate::profile::ProfileName;
 
 /// The files that are written this way: what else ends in `.tmp` is the agent's.
@@ -23,60 +22,95 @@ const WRITTEN: [&str; 7] = [
 /// Puts a file in the place of whatever is at `path`, with this mode from its
 /// first byte on.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let staged = stage(path, bytes, mode)?;
-    fs::rename(&staged, path)?;
-    sync_directory(path)
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or(io::ErrorKind::InvalidFilename)?;
+    let folder = Folder::open(parent)?;
+    let staged = staged_name(name);
+    let file = stage(&folder, name, bytes, mode)?;
+    if let Err(error) = file.sync_all() {
+        folder.remove(&staged).ok();
+        return Err(error);
+    }
+    folder.rename(&staged, name)?;
+    folder.sync()
 }
 
-/// Puts a file at `path` where nothing is. Whether it did.
-pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<bool> {
-    if path.symlink_metadata().is_ok() {
+/// Puts a file into a directory where nothing of its name is. Whether it did.
+pub(crate) fn create(folder: &Folder, name: &str, bytes: &[u8], mode: u32) -> io::Result<bool> {
+    let created = create_with(folder, name, bytes, mode, File::sync_all)?;
+    if created {
+        folder.sync()?;
+    }
+    Ok(created)
+}
+
+/// The same, but that nothing of it need be on the disk yet: [`sync`] sees to that.
+pub(crate) fn create_unsynced(
+    folder: &Folder,
+    name: &str,
+    bytes: &[u8],
+    mode: u32,
+) -> io::Result<bool> {
+    create_with(folder, name, bytes, mode, |_| Ok(()))
+}
+
+fn create_with(
+    folder: &Folder,
+    name: &str,
+    bytes: &[u8],
+    mode: u32,
+    finish: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<bool> {
+    if folder.kind(name)?.is_some() {
         return Ok(false);
     }
-    let staged = stage(path, bytes, mode)?;
+    let staged = staged_name(name);
+    let file = stage(folder, name, bytes, mode)?;
     // Unlike a rename, a link does not replace what has come there meanwhile.
-    let linked = fs::hard_link(&staged, path);
-    fs::remove_file(&staged)?;
+    let linked = finish(&file).and_then(|()| folder.link(&staged, name));
+    folder.remove(&staged)?;
     match linked {
-        Ok(()) => sync_directory(path).map(|()| true),
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-fn stage(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.tmp", std::process::id()));
-    let staged = path.with_file_name(name);
-    match fs::remove_file(&staged) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = open_closed(&staged)?;
+/// Brings a file of a directory to the disk, and that it is there.
+pub(crate) fn sync(folder: &Folder, name: &str) -> io::Result<()> {
+    folder.sync_file(name)?;
+    folder.sync()
+}
+
+/// Where a file is written before it gets its name.
+fn staged_name(name: &str) -> String {
+    format!(".{name}.{}.tmp", std::process::id())
+}
+
+fn stage(folder: &Folder, name: &str, bytes: &[u8], mode: u32) -> io::Result<File> {
+    let staged = staged_name(name);
+    let mut file = match folder.make_closed_file(&staged) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            folder.remove(&staged)?;
+            folder.make_closed_file(&staged)?
+        }
+        fresh => fresh?,
+    };
     let mut written = || {
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(bytes)?;
-        file.sync_all()
+        if mode != CLOSED {
+            file.set_permissions(Permissions::from_mode(mode))?;
+        }
+        file.write_all(bytes)
     };
     match written() {
-        Ok(()) => Ok(staged),
+        Ok(()) => Ok(file),
         Err(error) => {
             // Where there was no room for it; what stays all the same is swept at a boot.
-            fs::remove_file(&staged).ok();
+            folder.remove(&staged).ok();
             Err(error)
         }
     }
-}
-
-/// Makes a file that is its owner's alone from its first moment: a wider mode
-/// comes later, before anything is in it.
-fn open_closed(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// Removes what writers that were killed left in the directories of these profiles:
@@ -120,10 +154,6 @@ fn is_staged(name: &str) -> bool {
         .is_some_and(|(name, pid)| WRITTEN.contains(&name) && pid.parse::<u32>().is_ok())
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,9 +162,12 @@ mod tests {
     fn a_file_is_created_once_and_replaced_whole() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f");
-        assert!(create(&path, b"first", 0o640).unwrap());
-        assert!(!create(&path, b"second", 0o640).unwrap());
+        let folder = Folder::open(directory.path()).unwrap();
+        assert!(create(&folder, "f", b"first", 0o640).unwrap());
+        assert!(!create(&folder, "f", b"second", 0o640).unwrap());
+        assert!(!create_unsynced(&folder, "f", b"second", 0o640).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
         write(&path, b"third", 0o600).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"third");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -144,7 +177,8 @@ mod tests {
     #[test]
     fn a_file_is_its_owners_alone_before_anything_is_in_it() {
         let directory = tempfile::tempdir().unwrap();
-        let file = open_closed(&directory.path().join("f")).unwrap();
+        let folder = Folder::open(directory.path()).unwrap();
+        let file = folder.make_closed_file("f").unwrap();
         let metadata = file.metadata().unwrap();
         assert_eq!(
             (metadata.permissions().mode() & 0o777, metadata.len()),
@@ -155,8 +189,9 @@ mod tests {
     #[test]
     fn what_a_killed_writer_left_is_swept_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("auth.json");
-        let staged = stage(&path, b"secret", 0o600).unwrap();
+        let folder = Folder::open(directory.path()).unwrap();
+        stage(&folder, "auth.json", b"secret", 0o600).unwrap();
+        let staged = directory.path().join(staged_name("auth.json"));
         let kept = [
             ".auth.json.x.tmp",
             ".other.7.tmp",
@@ -179,7 +214,8 @@ mod tests {
         let (path, other) = (directory.path().join("f"), directory.path().join("other"));
         fs::write(&other, "kept").unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
-        assert!(!create(&path, b"x", 0o600).unwrap());
+        let folder = Folder::open(directory.path()).unwrap();
+        assert!(!create(&folder, "f", b"x", 0o600).unwrap());
         write(&path, b"new", 0o600).unwrap();
         assert_eq!(fs::read(&other).unwrap(), b"kept");
     }

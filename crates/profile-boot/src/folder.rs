@@ -9,9 +9,12 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, mkdirat, openat, readlinkat, renameat};
-use rustix::fs::{statat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fsync, linkat, mkdirat, openat};
+use rustix::fs::{readlinkat, renameat, statat, symlinkat, unlinkat};
 use rustix::io::Errno;
+
+/// The mode of a file that is its owner's alone.
+pub(crate) const CLOSED: u32 = 0o600;
 
 /// An open directory.
 #[derive(Debug)]
@@ -61,6 +64,12 @@ impl Folder {
         }
     }
 
+    /// Whether `name` leads to a directory, links followed.
+    pub(crate) fn leads_to_directory(&self, name: impl AsRef<Path>) -> bool {
+        statat(&self.fd, name.as_ref(), AtFlags::empty())
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir())
+    }
+
     /// Whether `name` leads to something, links followed.
     pub(crate) fn leads_somewhere(&self, name: impl AsRef<Path>) -> bool {
         statat(&self.fd, name.as_ref(), AtFlags::empty()).is_ok()
@@ -74,7 +83,12 @@ impl Folder {
 
     /// Makes a directory. Whether it did: `false` where something is there.
     pub(crate) fn make_directory(&self, name: &str) -> io::Result<bool> {
-        match mkdirat(&self.fd, name, Mode::from_bits_retain(0o777)) {
+        self.make_directory_of(name, 0o777)
+    }
+
+    /// The same with another mode.
+    pub(crate) fn make_directory_of(&self, name: &str, mode: u32) -> io::Result<bool> {
+        match mkdirat(&self.fd, name, Mode::from_bits_retain(mode)) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Ok(false),
             Err(error) => Err(error.into()),
@@ -91,6 +105,31 @@ impl Folder {
     /// Makes a link where nothing is.
     pub(crate) fn make_link(&self, name: &str, target: &Path) -> io::Result<()> {
         Ok(symlinkat(target, &self.fd, name)?)
+    }
+
+    /// Makes a file where nothing is that is its owner's alone from its first moment.
+    /// A wider mode comes later, before anything is in it.
+    pub(crate) fn make_closed_file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_bits_retain(CLOSED);
+        Ok(File::from(openat(&self.fd, name, flags, mode)?))
+    }
+
+    /// Gives a file another name as well, where nothing is.
+    pub(crate) fn link(&self, old: &str, new: &str) -> io::Result<()> {
+        Ok(linkat(&self.fd, old, &self.fd, new, AtFlags::empty())?)
+    }
+
+    /// Brings to the disk which files it has.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(fsync(openat(&self.fd, ".", flags, Mode::empty())?)?)
+    }
+
+    /// Brings a file to the disk.
+    pub(crate) fn sync_file(&self, name: &str) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(fsync(openat(&self.fd, name, flags, Mode::empty())?)?)
     }
 
     pub(crate) fn rename(&self, old: &str, new: &str) -> io::Result<()> {

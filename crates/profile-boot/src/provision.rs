@@ -2,11 +2,12 @@
 //! to start from. What is there already is never touched.
 
 use std::fmt;
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
+
+use crate::folder::Folder;
 use crate::read::{self, Odd};
 use crate::{atomic, gateway_state};
 
@@ -75,6 +76,8 @@ pub enum Step {
         mode: u32,
         /// What is in it: maybe a secret.
         bytes: Vec<u8>,
+        /// Whether the image has it as well.
+        is_seed: bool,
     },
 }
 
@@ -92,7 +95,9 @@ impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory { name } => write!(f, "Directory({name})"),
-            Self::File { name, mode, bytes } => {
+            Self::File {
+                name, mode, bytes, ..
+            } => {
                 write!(f, "File({name}, {mode:o}, {} bytes)", bytes.len())
             }
         }
@@ -112,7 +117,12 @@ pub struct StepError {
 /// What is missing in `home`, with the image's own files in `seeds`.
 #[must_use]
 pub fn plan(home: &Path, seeds: &Path, wishes: &Wishes) -> Vec<Step> {
-    let missing = |name: &str| home.join(name).symlink_metadata().is_err();
+    let home = Folder::open(home).ok();
+    let kind = |name: &str| {
+        home.as_ref()
+            .and_then(|home| home.kind(name).ok().flatten())
+    };
+    let missing = |name: &str| kind(name).is_none();
     let directories = DIRECTORIES.into_iter().filter(|name| missing(name));
     let mut steps: Vec<Step> = directories.map(|name| Step::Directory { name }).collect();
     for (name, mode, always) in SEEDS {
@@ -120,7 +130,12 @@ pub fn plan(home: &Path, seeds: &Path, wishes: &Wishes) -> Vec<Step> {
         if let Some(bytes) = image.or_else(|| always.then(Vec::new))
             && missing(name)
         {
-            steps.push(Step::File { name, mode, bytes });
+            steps.push(Step::File {
+                name,
+                mode,
+                bytes,
+                is_seed: true,
+            });
         }
     }
     if let Some(text) = &wishes.auth_json
@@ -130,6 +145,7 @@ pub fn plan(home: &Path, seeds: &Path, wishes: &Wishes) -> Vec<Step> {
             name: AUTH_JSON,
             mode: 0o600,
             bytes: text.clone().into(),
+            is_seed: false,
         });
     }
     if wishes.gateway_state.as_deref() == Some("running") && missing(gateway_state::FILE_NAME) {
@@ -138,6 +154,7 @@ pub fn plan(home: &Path, seeds: &Path, wishes: &Wishes) -> Vec<Step> {
             name: gateway_state::FILE_NAME,
             mode: 0o600,
             bytes,
+            is_seed: false,
         });
     }
     steps
@@ -152,41 +169,82 @@ pub fn odd(home: &Path) -> Vec<Odd> {
         path: home.join(name),
         reason: reason.to_owned(),
     };
+    let Ok(open) = Folder::open(home) else {
+        return Vec::new();
+    };
+    let kind = |name: &str| open.kind(name).ok().flatten();
     let directories = DIRECTORIES.into_iter().filter_map(|name| {
-        let path = home.join(name);
-        let wrong = path.symlink_metadata().is_ok() && !path.is_dir();
+        let wrong = !kind(name)?.is_dir() && !open.leads_to_directory(name);
         wrong.then(|| odd(name, "not a directory"))
     });
     let seeds = SEEDS.into_iter().map(|(name, ..)| name);
-    let files = seeds.chain([AUTH_JSON]).filter_map(|name| {
-        let metadata = home.join(name).symlink_metadata().ok()?;
-        if metadata.is_symlink() {
-            return Some(odd(name, "a symbolic link"));
-        }
-        (!metadata.is_file()).then(|| odd(name, "not a regular file"))
-    });
+    let files = seeds
+        .chain([AUTH_JSON])
+        .filter_map(|name| match kind(name)? {
+            FileType::RegularFile => None,
+            FileType::Symlink => Some(odd(name, "a symbolic link")),
+            _ => Some(odd(name, "not a regular file")),
+        });
     directories.chain(files).collect()
 }
 
 /// Makes it, as the agent's user. One step that fails does not stop the others.
+///
+/// What cannot be had again is on the disk afterwards. What the image has as well
+/// need not be yet: that is for [`sync`], since a disk can take longer than a boot.
 #[must_use]
 pub fn execute(steps: &[Step], home: &Path) -> Vec<StepError> {
-    let make = |step: &Step| match step {
-        Step::Directory { name } => match DirBuilder::new().mode(0o755).create(home.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        },
-        Step::File { name, mode, bytes } => {
-            atomic::create(&home.join(name), bytes, *mode).map(|_| ())
+    let failed = |step: &Step, source: io::Error| StepError {
+        path: home.join(step.name()),
+        source,
+    };
+    let open = match Folder::open(home) {
+        Ok(open) => open,
+        Err(error) => {
+            let source = || io::Error::from(error.kind());
+            return steps.iter().map(|step| failed(step, source())).collect();
         }
     };
-    let failed = |step: &Step| {
-        make(step).err().map(|source| StepError {
-            path: home.join(step.name()),
-            source,
-        })
+    let make = |step: &Step| match step {
+        Step::Directory { name } => open.make_directory_of(name, 0o755),
+        Step::File {
+            name,
+            mode,
+            bytes,
+            is_seed: true,
+        } => atomic::create_unsynced(&open, name, bytes, *mode),
+        Step::File {
+            name, mode, bytes, ..
+        } => atomic::create(&open, name, bytes, *mode),
     };
-    steps.iter().filter_map(failed).collect()
+    let outcome = |step: &Step| make(step).err().map(|source| failed(step, source));
+    steps.iter().filter_map(outcome).collect()
+}
+
+/// The files that [`execute`] leaves for [`sync`] to bring to the disk.
+#[must_use]
+pub fn unsynced(steps: &[Step]) -> Vec<&'static str> {
+    let seed = |step: &Step| match step {
+        Step::File {
+            name,
+            bytes,
+            is_seed: true,
+            ..
+        } if !bytes.is_empty() => Some(*name),
+        _ => None,
+    };
+    steps.iter().filter_map(seed).collect()
+}
+
+/// Brings files of the home to the disk. One that fails does not stop the others.
+#[must_use]
+pub fn sync(files: &[&str], home: &Path) -> Vec<StepError> {
+    let failed = |name: &&str| {
+        let synced = Folder::open(home).and_then(|home| atomic::sync(&home, name));
+        let path = home.join(name);
+        synced.err().map(|source| StepError { path, source })
+    };
+    files.iter().filter_map(failed).collect()
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //! left, then becomes the s6-svscan of `/run/service`, as the agent's user.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -32,11 +33,12 @@ pub(crate) fn run() -> Result<Infallible, BootError> {
         // Only where everything runs as the agent's user can it be killed by it.
         init::replace_stage2()?;
     }
-    let ready = open_ready();
     raise_file_limit();
-    Identity::of_agent()?.assume()?;
+    let ready = open_ready();
     let scandir = Path::new(paths::AGENT_SCANDIR);
-    if scandir.join(".s6-svscan").symlink_metadata().is_ok() {
+    let is_first = scandir.join(".s6-svscan").symlink_metadata().is_err();
+    Identity::of_agent()?.assume()?;
+    if !is_first {
         heal();
     }
     let mut command = Command::new(Path::new(paths::COMMANDS).join("s6-svscan"));
@@ -122,13 +124,20 @@ fn supervisors() -> Result<Vec<Pid>, BootError> {
         .collect())
 }
 
-/// The end of the init's FIFO that says that the tree stands. After the first
-/// start nobody reads it any more.
-fn open_ready() -> Option<OwnedFd> {
+/// The end of the init's FIFO that says that the tree stands, once the init lets
+/// it: nothing of the agent's starts before the last hook has ended. After the
+/// first start nobody reads it any more, and nobody is waited for.
+fn open_ready() -> Option<File> {
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let fd = open(state::TREE_READY, flags, Mode::empty()).ok()?;
-    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::empty())).ok()?;
-    Some(fd)
+    let fifo = File::from(open(state::TREE_READY, flags, Mode::empty()).ok()?);
+    if let Err(error) = fifo.lock_shared() {
+        report::warning(format_args!(
+            "{}: cannot wait for it: {error}",
+            state::TREE_READY
+        ));
+    }
+    fcntl(&fifo, FcntlArg::F_SETFD(FdFlag::empty())).ok()?;
+    Some(fifo)
 }
 
 /// A slot takes two descriptors in s6-svscan: the soft limit becomes the hard one.

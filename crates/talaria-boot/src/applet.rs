@@ -61,6 +61,11 @@ impl Applet {
         }
     }
 
+    /// The applet that a file of this name is.
+    pub(crate) fn of_name(name: &OsStr) -> Option<Self> {
+        Self::named(name.to_str()?)
+    }
+
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "init" => Self::Init,

@@ -38,6 +38,9 @@ fn save_with_umask(directory: &Path, variables: impl Iterator<Item = Variable>) 
             rest.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
         }
     }
+    if rest.is_empty() {
+        return Ok(());
+    }
     write(&beside(directory), &rest)
 }
 
@@ -51,7 +54,7 @@ pub(crate) fn load(directory: &Path) -> io::Result<Vec<Variable>> {
             OsString::from_vec(fs::read(entry.path())?),
         ));
     }
-    // s6-overlay keeps nothing beside it.
+    // Few containers have such names, and s6-overlay keeps nothing beside it.
     let rest = match fs::read(beside(directory)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         rest => rest?,
@@ -138,7 +141,9 @@ mod tests {
     fn nobody_else_can_read_it() {
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("container_environment");
-        save(&directory, [("SECRET".into(), "s".into())].into_iter()).unwrap();
+        let variables = [("SECRET", "s"), ("a/b", "s")];
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        save(&directory, variables.into_iter()).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&directory), 0o750);
         assert_eq!(mode(&directory.join("SECRET")), 0o640);

@@ -14,30 +14,34 @@ use s6_svc::{ScandirCommand, Want};
 use crate::error::BootError;
 use crate::identity::{self, Identity};
 use crate::init::state;
-use crate::{dashboard, main_wrapper, paths, report, svscanctl, sys, with_contenv};
+use crate::{dashboard, main_wrapper, paths, report, svscanctl, with_contenv};
 
-/// The hook: reconciles as the agent's user, leaves a line for each profile in
-/// the boot's log, and ends.
+/// The hook.
 pub(crate) fn run() -> Result<Infallible, BootError> {
-    sys::as_agent(&Identity::of_agent()?, || {
-        let observation = pass()?;
-        let home = identity::home();
-        sweep_interrupted(&home, &observation);
-        let logged = boot_log::append(
-            &home,
-            &observation.profiles,
-            state::supervised_gateway().as_ref(),
-            Timestamp::now(),
-        );
-        if let Err(error) = logged {
-            report::warning(format_args!(
-                "{}: cannot log the boot: {error}",
-                home.join(boot_log::FILE).display()
-            ));
-        }
-        Ok(())
-    })?;
+    at_boot(&Identity::of_agent()?)?;
     std::process::exit(0);
+}
+
+/// Becomes the agent's user, reconciles, and leaves a line for each profile in
+/// the boot's log.
+pub(crate) fn at_boot(identity: &Identity) -> Result<(), BootError> {
+    identity.assume()?;
+    let observation = pass()?;
+    let home = identity::home();
+    sweep_interrupted(&home, &observation);
+    let logged = boot_log::append(
+        &home,
+        &observation.profiles,
+        state::supervised_gateway().as_ref(),
+        Timestamp::now(),
+    );
+    if let Err(error) = logged {
+        report::warning(format_args!(
+            "{}: cannot log the boot: {error}",
+            home.join(boot_log::FILE).display()
+        ));
+    }
+    Ok(())
 }
 
 /// Removes what writers left that the last container's end has killed. Only at

@@ -17,26 +17,30 @@ use crate::error::BootError;
 use crate::identity::{self, Identity};
 use crate::{boot_commands, containment, ownership, paths, report, sys};
 
+/// The hook.
+pub(crate) fn run() -> Result<Infallible, BootError> {
+    prepare(&Identity::of_agent()?)?;
+    std::process::exit(0);
+}
+
 /// Makes the home where it is missing, gives it to the agent where it is not
 /// the agent's, and fills it with what the agent starts from.
-pub(crate) fn run() -> Result<Infallible, BootError> {
-    let identity = Identity::of_agent()?;
+pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
     let home = identity::home();
     let directory = if identity.is_switch() {
-        own_home(&home, &identity)?
+        own_home(&home, identity)?
     } else {
         None
     };
-    sys::as_agent(&identity, || fill_home(&home))?;
+    sys::as_agent(identity, || fill_home(&home))?;
     if let Some(directory) = directory {
         // In the background: the boot goes on without waiting.
         sys::fork(|| {
-            ownership::heal(&home, &directory, &identity);
+            ownership::heal(&home, &directory, identity);
             0
         })?;
     }
-    boot_commands::run(&home, &identity)?;
-    std::process::exit(0);
+    boot_commands::run(&home, identity)
 }
 
 /// Checks that the home can be written, before anything runs.
@@ -143,6 +147,16 @@ fn fill_home(home: &Path) -> Result<(), BootError> {
     let steps = provision::plan(home, Path::new(paths::SEEDS), &wishes);
     for error in provision::execute(&steps, home) {
         report::warning(report::chain(&error));
+    }
+    let unsynced = provision::unsynced(&steps);
+    if !unsynced.is_empty() {
+        // In the background: no boot waits for a disk.
+        sys::fork(|| {
+            for error in provision::sync(&unsynced, home) {
+                report::warning(report::chain(&error));
+            }
+            0
+        })?;
     }
     Ok(())
 }

@@ -37,7 +37,8 @@ pub(crate) fn unblocked(command: &mut Command) -> &mut Command {
 
 /// Acts with the agent's user as this process' effective one.
 ///
-/// For signals, which root without `CAP_KILL` may not send to the agent's processes.
+/// For signals, which root without `CAP_KILL` may not send to the agent's processes,
+/// and for what is to be the agent's from the first, where root may not give away.
 /// A child that has become the agent's user could be stopped by the agent for
 /// ever; this process cannot, since its real and saved uids stay what they are.
 /// Nothing may be opened or run meanwhile.

@@ -9,6 +9,7 @@ use profile_boot::profile::ProfileName;
 use s6_svc::{Deadline, Tai64n};
 
 use crate::failure::{self, Failure, Result};
+use crate::listening::{self, Listening};
 use crate::{place, view};
 use args::{Change, Gateway, GatewayCommand, Look, Which};
 
@@ -48,12 +49,29 @@ fn start(site: &Site, change: &Change) -> Result {
         return Err(vec![Failure::NoGateway { agent: agent.name }]);
     }
     let start: Act = |site, profile, wait| {
+        warn_of_stranger(site, profile);
         Ok(match lifecycle::start(site, profile, wait)? {
             Changed::Told => "started",
             Changed::Already => "runs already",
         })
     };
     each(site, change, start, Repeat::Harmless)
+}
+
+/// Says where the port of a gateway that is about to start is somebody else's: the gateway may run
+/// without it, and then nobody reaches it.
+fn warn_of_stranger(site: &Site, profile: &ProfileName) {
+    // Where there is no status, starting it says why.
+    if let Ok(status) = lifecycle::status(site, profile)
+        && let Some(assigned) = status.port
+        && Listening::now().has_stranger_on_port_of(&status)
+    {
+        anstream::eprintln!(
+            "talaria: warning: gateway of profile {profile}: something else listens on its port {}",
+            assigned.port
+        );
+        anstream::eprintln!("hint: {}", listening::hint(&status));
+    }
 }
 
 fn stop(

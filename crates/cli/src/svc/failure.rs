@@ -73,6 +73,11 @@ impl Failure {
             }
             _ => {}
         }
+        if self.is_not_supervised() {
+            return Some(
+                "talaria svc list names what is supervised; --scandir names another scandir",
+            );
+        }
         match self.fs()? {
             FsError::Denied { .. } => {
                 Some("the service was registered by another user, or without a supervise skeleton")
@@ -80,6 +85,18 @@ impl Failure {
             FsError::Missing { .. } => Some("--scandir names another scandir"),
             _ => None,
         }
+    }
+
+    fn is_not_supervised(&self) -> bool {
+        matches!(
+            self,
+            Self::Status(StatusError::NotSupervised { .. })
+                | Self::Control(ControlError::NotSupervised { .. })
+                | Self::Wait(
+                    WaitError::Status(StatusError::NotSupervised { .. })
+                        | WaitError::Control(ControlError::NotSupervised { .. })
+                )
+        )
     }
 
     fn fs(&self) -> Option<&FsError> {

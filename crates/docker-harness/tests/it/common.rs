@@ -121,6 +121,17 @@ pub(crate) async fn wait_main(container: &Container) -> Result<(), Failure> {
     Ok(main.await?)
 }
 
+/// Waits until somebody listens on a TCP port of the container, on whatever address.
+pub(crate) async fn wait_listening(container: &Container, port: u16) -> Result<(), Failure> {
+    let shown = format!(":{port:04X} ");
+    let listening = wait_for("it listens", SOON, async || {
+        let table = container.shell("cat /proc/net/tcp").await?;
+        Ok::<_, Failure>(Level::when(table.stdout.contains(&shown), table))
+    });
+    listening.await.map(drop)?;
+    Ok(())
+}
+
 /// A gateway that does nothing but live: for many of them, and where its notes would be in the way.
 pub(crate) fn quiet() -> Tree {
     light().file(

@@ -2,7 +2,7 @@
 
 use docker_harness::{Container, Failure, Identity, on_base};
 
-use crate::common::{SOON, light, profile, talaria, wait_down};
+use crate::common::{light, profile, talaria, wait_down, wait_listening};
 use crate::profile::running;
 
 /// The rows that are not good, as `state name: detail`, by what they begin with.
@@ -103,6 +103,37 @@ fn what_goes_wrong_in_a_home_is_found_with_root_writing_it() {
 }
 
 #[test]
+fn slots_and_profiles_that_miss_each_other_are_found_and_their_hints_mend_them() {
+    on_base(async |lab| {
+        let files = profile("/opt/data", 10_000, "coder", "stopped").and(profile(
+            "/opt/data",
+            10_000,
+            "writer",
+            "stopped",
+        ));
+        let container = running(lab, files).await?;
+        let script = "cd /opt/data/profiles; rm -r writer; mkdir late; touch late/SOUL.md";
+        assert_eq!(0, container.shell(script).await?.code);
+        assert_eq!(
+            [
+                "note slots: profile late has no slot",
+                "note slots: gateway-writer has no profile",
+            ],
+            *findings(&container, 0).await?
+        );
+        for hint in [
+            "talaria gateway start -p late",
+            "talaria profile delete writer",
+        ] {
+            let done = container.exec(hint.split(' ')).await?;
+            assert_eq!(0, done.code, "{hint}: {}", done.stderr);
+        }
+        assert_eq!([""; 0], *findings(&container, 0).await?);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_home_that_cannot_be_written_and_a_secret_that_cannot_be_read_are_bad() {
     on_base(async |lab| {
         let container = running(lab, docker_harness::Tree::new()).await?;
@@ -139,14 +170,7 @@ fn an_engines_init_odd_variables_and_a_stranger_on_the_port_are_notes() {
             ]);
         let container = lab.start(spec).await?;
         wait_down(&container, "gateway-default").await?;
-        let listening = docker_harness::wait_for("it listens", SOON, async || {
-            let table = container.shell("cat /proc/net/tcp").await?;
-            Ok::<_, Failure>(docker_harness::Level::when(
-                table.stdout.contains(":21C2 "),
-                table,
-            ))
-        });
-        listening.await?;
+        wait_listening(&container, 8642).await?;
         let found = findings(&container, 0).await?;
         assert_eq!(
             [

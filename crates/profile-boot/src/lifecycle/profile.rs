@@ -8,6 +8,7 @@ use std::path::Path;
 use s6_svc::{Deadline, Registration, Unregistered, Unregistration, Want};
 
 use super::{LifecycleError, SUPERVISED, Site};
+use crate::folder::Folder;
 use crate::port::{self, Assigned};
 use crate::profile::ProfileName;
 use crate::{atomic, read, slot};
@@ -66,7 +67,8 @@ pub fn create(site: &Site, profile: &ProfileName, seeds: &Path) -> Result<Create
     let text = read::small_file(&seed)
         .map_err(io::Error::other)
         .map_err(LifecycleError::file("read it", &seed))?;
-    let made = atomic::create(&soul, &text.unwrap_or_default(), 0o644)
+    let made = Folder::open(&directory)
+        .and_then(|folder| atomic::create(&folder, "SOUL.md", &text.unwrap_or_default(), 0o644))
         .map_err(LifecycleError::file("make it", &soul))?;
     if !made {
         return Err(LifecycleError::Exists {

@@ -2,9 +2,9 @@
 //!
 //! A signal that PID 1 has no handler for is dropped by the kernel, unless it is
 //! blocked when it comes. So SIGTERM stays blocked until s6-svscan, which first
-//! unblocks everything and then sets up its own handling, takes over; and stage
-//! 2 looks at what is pending until then, because whatever is dropped at that
-//! moment was to be seen before it.
+//! unblocks everything and then sets up its own handling, takes over; and a child
+//! of stage 2 looks at what is pending until then, because whatever is dropped at
+//! that moment was to be seen before it.
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
@@ -16,18 +16,19 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeSpec;
-use nix::unistd::getppid;
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, getppid};
 
 use crate::error::BootError;
-use crate::paths;
+use crate::{paths, report, sys};
 
 /// The most services in root's scandir, loggers counted: the agent's tree and
 /// the static ones.
 const MAX_SUPERVISED: &str = "512";
 
-/// How often stage 2 looks, in nanoseconds. The whole takes a millisecond or two.
+/// How often is looked, in nanoseconds. The whole takes a millisecond or two.
 const LOOK_EVERY: i64 = 20_000;
 
 /// Becomes s6-svscan, with the signals that are blocked still blocked, which the
@@ -61,10 +62,37 @@ fn refused(program: PathBuf, error: nix::Error) -> BootError {
     }
 }
 
-/// In stage 2: waits until s6-svscan has its signals in hand. Whether a SIGTERM
+/// The process that looks after signals until s6-svscan does.
+pub(super) struct Handover {
+    watcher: Pid,
+}
+
+impl Handover {
+    /// In stage 2, which gets the SIGTERM that would have been lost.
+    pub(super) fn watch(scanning: &OwnedFd) -> Result<Self, BootError> {
+        let (first, stage2) = (getppid(), Pid::this());
+        let watcher = sys::fork(|| match wait_until_scanning(first, scanning) {
+            Ok(false) => 0,
+            Ok(true) => kill(stage2, Signal::SIGTERM).map_or(1, |()| 0),
+            Err(error) => {
+                report::error(&error);
+                error.exit_code()
+            }
+        })?;
+        Ok(Self { watcher })
+    }
+
+    /// Waits until s6-svscan has its signals in hand and can be told something.
+    pub(super) fn wait(&self) {
+        // Waited for already is as good; and what went wrong was said.
+        while waitpid(self.watcher, None) == Err(nix::Error::EINTR) {}
+    }
+}
+
+/// Waits until s6-svscan, as `first`, has its signals in hand. Whether a SIGTERM
 /// came on the way there.
-pub(super) fn wait_until_scanning(scanning: &OwnedFd) -> Result<bool, BootError> {
-    let path = format!("/proc/{}/status", getppid());
+fn wait_until_scanning(first: Pid, scanning: &OwnedFd) -> Result<bool, BootError> {
+    let path = format!("/proc/{first}/status");
     let status = File::open(&path).map_err(BootError::file("read it", &path))?;
     let mut told = false;
     loop {

@@ -1,8 +1,8 @@
 //! `/init`: prepares the container, forks stage 2, and becomes s6-svscan.
 //!
 //! PID 1 is s6-svscan on a scandir that only root can write. Stage 2, its child,
-//! runs the hooks, has the agent's tree and the static services supervised, and
-//! runs the main program ([`stage2`]). When that ends, or when the container is
+//! runs the hooks, has the static services supervised, lets the agent's tree
+//! become one, and runs the main program ([`stage2`]). When that ends, or when the container is
 //! told to stop, s6-svscan becomes [`shutdown`], which takes everything down and
 //! ends with the main program's exit code.
 
@@ -30,6 +30,7 @@ use nix::unistd::{Pid, dup2_stdin, pipe2};
 
 use crate::error::BootError;
 use crate::identity::{self, Identity};
+use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::{containment, main_wrapper, paths, remap, report, routing, setup, sys};
 
@@ -53,23 +54,17 @@ pub(crate) fn run(args: &[OsString]) -> Result<Infallible, BootError> {
         setup::check_writable(Path::new("/run"))?;
         setup::check_writable(&identity::home())?;
     }
-    refuse_s6_rc_services()?;
-    let main = MainProgram::of(args)?;
     run_directory::prepare(&identity)?;
     state::make_exit_code()?;
-    match &main {
-        MainProgram::Gateway(profile) => state::keep_supervised_gateway(profile, &identity)?,
-        MainProgram::Routed(route, _) if routing::is_dashboard(route) => {
-            state::keep_dashboard_container(&routing::dashboard_address(route))?;
-        }
-        _ => {}
-    }
+    let tree = state::make_tree_ready()?;
     if Pid::this().as_raw() != 1 {
         nix::sys::prctl::set_child_subreaper(true).map_err(BootError::system("prctl"))?;
     }
     let (ready, scanning) = pipe2(OFlag::O_CLOEXEC).map_err(BootError::system("pipe"))?;
-    let stage2 = sys::fork(|| stage2::run(&main, &identity, &ready))?;
+    let stage2 = sys::fork(|| stage2::run(args, &identity, &ready, &tree))?;
     state::keep_stage2(stage2)?;
+    run_directory::link_programs()?;
+    static_services::publish_agent_tree(Settings::from_environment().services_grace)?;
     // A service that reads its standard input would otherwise eat the user's keys.
     let null = File::open("/dev/null").map_err(BootError::file("open it", "/dev/null"))?;
     dup2_stdin(&null).map_err(BootError::system("dup2"))?;
@@ -95,6 +90,19 @@ enum MainProgram {
 }
 
 impl MainProgram {
+    /// What `args` mean, noted where others of the container have to know.
+    fn noted(args: &[OsString], identity: &Identity) -> Result<Self, BootError> {
+        let main = Self::of(args)?;
+        match &main {
+            Self::Gateway(profile) => state::keep_supervised_gateway(profile, identity)?,
+            Self::Routed(route, _) if routing::is_dashboard(route) => {
+                state::keep_dashboard_container(&routing::dashboard_address(route))?;
+            }
+            _ => {}
+        }
+        Ok(main)
+    }
+
     fn of(args: &[OsString]) -> Result<Self, BootError> {
         if args.is_empty() {
             return Ok(Self::None);

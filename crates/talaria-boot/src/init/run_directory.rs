@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::setegid;
 
 use super::SIGNALS;
@@ -21,9 +22,9 @@ const STATE: &str = "/run/s6";
 /// How many directories in each other are opened.
 const DEEPEST: usize = 100;
 
-/// Lays out `/run`. It survives a restart of the container, so what is there
-/// already is stale, the agent's slots and all.
-pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
+/// Lays out `/run`, as far as s6-svscan needs it. It survives a restart of the
+/// container, so what is there already is stale, the agent's slots and all.
+pub(super) fn prepare(identity: &Identity) -> Result<(), BootError> {
     let run = Path::new("/run");
     if identity.is_switch() {
         // For a moment, so that the agent's user makes its own directory: root
@@ -34,20 +35,22 @@ pub(crate) fn prepare(identity: &Identity) -> Result<(), BootError> {
         clear_stale()?;
     }
     // First what frees space, of which an earlier run may have left none.
-    sys::as_agent(identity, agent_part)?;
-    for directory in [
-        STATE,
-        paths::BASEDIR,
-        paths::ROOT_SCANDIR,
-        paths::INIT_STATE,
-    ] {
+    if !make_scandir(identity)? {
+        sys::as_agent(identity, clear_scandir)?;
+    }
+    for directory in [STATE, paths::ROOT_SCANDIR, paths::INIT_STATE] {
         make(directory, 0o755)?;
     }
     if identity.is_switch() {
         set_mode(run, 0o755)?;
     }
-    keep_environment(identity)?;
-    link_programs()
+    Ok(())
+}
+
+/// What whoever runs in the container looks for in `/run`.
+pub(super) fn fill(identity: &Identity) -> Result<(), BootError> {
+    make(paths::BASEDIR, 0o755)?;
+    keep_environment(identity)
 }
 
 /// Removes what an earlier run of the container left of root's.
@@ -59,11 +62,26 @@ fn clear_stale() -> Result<(), BootError> {
     environment::remove(environment).map_err(at("clear it", environment))
 }
 
-/// As the agent's user: an empty scandir. What cannot be removed is put out of
+/// Makes the agent's scandir, as the agent's user. Whether it did: `false` where
+/// something is there.
+fn make_scandir(identity: &Identity) -> Result<bool, BootError> {
+    let umask = umask(Mode::from_bits_truncate(0o022));
+    let made = as_group(identity, || {
+        sys::with_uid_of_agent(identity, || fs::create_dir(paths::AGENT_SCANDIR))
+    });
+    nix::sys::stat::umask(umask);
+    match made?? {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        made => made
+            .map(|()| true)
+            .map_err(at("make it", paths::AGENT_SCANDIR)),
+    }
+}
+
+/// As the agent's user: empties the scandir. What cannot be removed is put out of
 /// the way, since whatever the agent did there must not keep the container down.
-fn agent_part() -> Result<(), BootError> {
+fn clear_scandir() -> Result<(), BootError> {
     let scandir = Path::new(paths::AGENT_SCANDIR);
-    make(paths::AGENT_SCANDIR, 0o755)?;
     set_mode(scandir, 0o755)?;
     for entry in scandir.read_dir().map_err(at("list it", scandir))? {
         let path = entry.map_err(at("list it", scandir))?.path();
@@ -110,16 +128,24 @@ fn open_directories(path: &Path, depth: usize) -> io::Result<()> {
 /// The environment, in the agent's group: made with that group in force, since
 /// giving it away later may not be allowed.
 fn keep_environment(identity: &Identity) -> Result<(), BootError> {
+    let kept = as_group(identity, || {
+        environment::save(Path::new(paths::ENVIRONMENT), std::env::vars_os())
+    });
+    kept?.map_err(at("write it", paths::ENVIRONMENT))
+}
+
+/// Acts with the agent's group as this process' effective one.
+fn as_group<T>(identity: &Identity, act: impl FnOnce() -> T) -> Result<T, BootError> {
     let own = nix::unistd::getegid();
     setegid(identity.gid).map_err(BootError::system("setegid"))?;
-    let kept = environment::save(Path::new(paths::ENVIRONMENT), std::env::vars_os());
+    let done = act();
     setegid(own).map_err(BootError::system("setegid"))?;
-    kept.map_err(at("write it", paths::ENVIRONMENT))
+    Ok(done)
 }
 
 /// What s6-svscan runs when it is told to end, when it cannot go on, and for
 /// each signal.
-fn link_programs() -> Result<(), BootError> {
+pub(super) fn link_programs() -> Result<(), BootError> {
     let control = Path::new(paths::ROOT_SCANDIR).join(".s6-svscan");
     DirBuilder::new()
         .mode(0o700)

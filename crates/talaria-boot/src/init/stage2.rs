@@ -1,5 +1,7 @@
 //! Stage 2: everything between s6-svscan's first breath and its last.
 
+use std::ffi::OsString;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,8 +11,9 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::handover::Handover;
 use super::{
-    MainProgram, end_container, failed, handover, hooks, main_program, state, static_services,
+    MainProgram, end_container, failed, hooks, main_program, run_directory, state, static_services,
 };
 use crate::error::BootError;
 use crate::identity::Identity;
@@ -46,13 +49,25 @@ impl From<BootError> for Ended {
 }
 
 /// Runs stage 2 and has PID 1 end the container. Returns this process' exit code.
-pub(super) fn run(main: &MainProgram, identity: &Identity, scanning: &OwnedFd) -> i32 {
-    let code = match boot(main, identity, scanning) {
+///
+/// `tree` is what keeps the agent's tree from starting, and where it says that it has.
+pub(super) fn run(args: &[OsString], identity: &Identity, scanning: &OwnedFd, tree: &File) -> i32 {
+    // First of all: until s6-svscan has its signals in hand, PID 1 can be told nothing.
+    let (mut signals, handover) = match watch(scanning) {
+        Ok(watched) => watched,
+        Err(error) => return end(failed(&error)),
+    };
+    let code = match boot(args, identity, &handover, tree, &mut signals) {
         Ok(code) => code,
         Err(Ended::Failed(error)) => failed(&error),
         Err(Ended::Stopped(signal)) => 128 + signal as i32,
     };
+    handover.wait();
     end(code)
+}
+
+fn watch(scanning: &OwnedFd) -> Result<(Signals, Handover), BootError> {
+    Ok((Signals::take(&SIGNALS)?, Handover::watch(scanning)?))
 }
 
 /// Stands in for a stage 2 that was killed: what it waited for, where that was a
@@ -73,30 +88,33 @@ fn end(code: i32) -> i32 {
     code
 }
 
-fn boot(main: &MainProgram, identity: &Identity, scanning: &OwnedFd) -> Result<i32, Ended> {
+fn boot(
+    args: &[OsString],
+    identity: &Identity,
+    handover: &Handover,
+    tree: &File,
+    signals: &mut Signals,
+) -> Result<i32, Ended> {
     let settings = Settings::from_environment();
-    let mut signals = Signals::take(&SIGNALS)?;
-    // First of all: until then PID 1 can be told nothing.
-    if handover::wait_until_scanning(scanning)? {
-        return Err(Ended::Stopped(Signal::SIGTERM));
-    }
-    let failures = hooks::run(identity, &mut signals)?;
+    super::refuse_s6_rc_services()?;
+    let main = MainProgram::noted(args, identity)?;
+    run_directory::fill(identity)?;
+    let failures = hooks::run(identity, handover, signals)?;
     let fatal = failures.iter().any(|failed| failed.fatal);
     decide(
         failures.into_iter().map(|failed| failed.error),
         settings,
         fatal,
     )?;
-    decide(
-        static_services::publish(identity)?.into_iter(),
-        settings,
-        false,
-    )?;
-    let tree = state::open_tree_ready()?;
-    static_services::publish_agent_tree(settings.services_grace)?;
-    rescan()?;
-    wait_for_tree(&tree, settings.services_wait, &mut signals)?;
-    Ok(main_program::run(main, identity, &mut signals)?)
+    handover.wait();
+    let services = static_services::list()?;
+    let failures = static_services::publish(&services, identity);
+    decide(failures.into_iter(), settings, false)?;
+    tell_svscan(if services.is_empty() { b"z" } else { b"za" })?;
+    tree.unlock()
+        .map_err(BootError::file("unlock it", state::TREE_READY))?;
+    wait_for_tree(tree, settings.services_wait, signals)?;
+    Ok(main_program::run(&main, identity, signals)?)
 }
 
 /// Says what failed, and ends the boot with the first of it where that is asked for.
@@ -119,11 +137,12 @@ fn decide(
     Ok(())
 }
 
-/// Has PID 1 look at its scandir again.
-fn rescan() -> Result<(), Ended> {
+/// Gives PID 1 commands. `z` has it reap what hooks left and ended before it was
+/// s6-svscan, of which it was not told; `a` has it look at its scandir again.
+fn tell_svscan(commands: &[u8]) -> Result<(), Ended> {
     match super::open_control() {
         Ok(control) => {
-            nix::unistd::write(&control, b"a").map_err(BootError::system("write"))?;
+            nix::unistd::write(&control, commands).map_err(BootError::system("write"))?;
             Ok(())
         }
         // Nobody reads it: PID 1 is taking the container down already.
@@ -134,7 +153,7 @@ fn rescan() -> Result<(), Ended> {
 
 /// Waits until the agent's tree can be spoken to, so that the main program finds it there.
 fn wait_for_tree(
-    tree: &OwnedFd,
+    tree: &File,
     at_most: Option<Duration>,
     signals: &mut Signals,
 ) -> Result<(), Ended> {

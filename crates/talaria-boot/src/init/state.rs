@@ -1,7 +1,7 @@
 //! What the init keeps about this run of the container, in a directory that
 //! only it can write.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
@@ -126,10 +126,16 @@ pub(crate) fn open_gateway_failed() -> Result<OwnedFd, BootError> {
     .map_err(|error| BootError::file("open it", GATEWAY_FAILED)(error.into()))
 }
 
-/// Makes the FIFO on which the agent's tree says that it stands, and opens it.
-pub(crate) fn open_tree_ready() -> Result<OwnedFd, BootError> {
-    let failed = |error: Errno| BootError::file("make it", TREE_READY)(error.into());
-    mkfifo(Path::new(TREE_READY), Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    open(TREE_READY, flags, Mode::empty()).map_err(failed)
+/// Makes the FIFO on which the agent's tree says that it stands, and opens it
+/// with a lock on it: what becomes the tree is started at once, and waits for
+/// the lock to go, which it does with this file or with [`File::unlock`].
+pub(crate) fn make_tree_ready() -> Result<File, BootError> {
+    let make = || {
+        mkfifo(TREE_READY, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let fifo = File::from(open(TREE_READY, flags, Mode::empty())?);
+        fifo.lock()?;
+        Ok(fifo)
+    };
+    make().map_err(BootError::file("make it", TREE_READY))
 }

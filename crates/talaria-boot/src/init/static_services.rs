@@ -31,18 +31,20 @@ pub(super) fn publish_agent_tree(grace: Duration) -> Result<(), BootError> {
     make().map_err(BootError::file("make it", &slot))
 }
 
-/// Puts every static service into root's scandir, and returns those that cannot
+/// Puts these static services into root's scandir, and returns why which cannot
 /// be supervised.
-pub(super) fn publish(identity: &Identity) -> Result<Vec<BootError>, BootError> {
-    let directory = Path::new(paths::STATIC_SERVICES);
-    let services = list(directory).map_err(BootError::file("list it", directory))?;
-    Ok(services
-        .into_iter()
-        .filter_map(|service| publish_one(&service, identity).err())
-        .collect())
+pub(super) fn publish(services: &[PathBuf], identity: &Identity) -> Vec<BootError> {
+    let failed = |service: &PathBuf| publish_one(service, identity).err();
+    services.iter().filter_map(failed).collect()
 }
 
-fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+/// The directories of the static services.
+pub(super) fn list() -> Result<Vec<PathBuf>, BootError> {
+    let directory = Path::new(paths::STATIC_SERVICES);
+    list_in(directory).map_err(BootError::file("list it", directory))
+}
+
+fn list_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match directory.read_dir() {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -65,9 +65,16 @@ fn unfit(program: &Path) -> Option<String> {
 }
 
 pub(super) fn clock() -> Option<Finding> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    // A clock before 1970 is as wrong as one at its first second.
+    clock_at(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
+}
+
+/// What is wrong with a clock that shows this much since 1970.
+fn clock_at(now: Duration) -> Option<Finding> {
     (now < NO_IMAGE_BEFORE).then(|| {
         Finding::bad(
             "clock",
@@ -82,7 +89,25 @@ pub(super) fn clock() -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
+    use super::super::super::finding::State;
     use super::*;
+
+    #[rstest]
+    #[case::never_set(0, Some("0 s since 1970"))]
+    #[case::the_last_second_of_2024(1_735_689_599, Some("1735689599 s since 1970"))]
+    #[case::the_first_second_of_2025(1_735_689_600, None)]
+    #[case::later(1_795_280_000, None)]
+    fn a_clock_from_before_any_image_is_bad(#[case] seconds: u64, #[case] detail: Option<&str>) {
+        let found = clock_at(Duration::from_secs(seconds));
+        let told = found.map(|one| (one.state, one.name, one.detail));
+        let expected = detail.map(|shown| {
+            let why = "before any image was made, so no certificate is valid yet";
+            (State::Bad, "clock".to_owned(), format!("{shown}: {why}"))
+        });
+        assert_eq!(told, expected);
+    }
 
     #[test]
     fn a_program_that_cannot_be_run_is_told_why() {

@@ -1,15 +1,13 @@
 //! Two gateways on one port, or a port that somebody else has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use profile_boot::lifecycle::{GatewayStatus, Site, State};
+use profile_boot::lifecycle::{GatewayStatus, Site};
 use profile_boot::{dotenv, port};
 
 use super::super::finding::{Finding, or_good};
-
-/// `TCP_LISTEN` in the kernel's tables.
-const LISTENING: &str = "0A";
+use crate::listening::{self, Listening};
 
 pub(super) fn look(site: &Site, gateways: &[GatewayStatus]) -> Vec<Finding> {
     let mut holders: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
@@ -30,25 +28,21 @@ pub(super) fn look(site: &Site, gateways: &[GatewayStatus]) -> Vec<Finding> {
             "take API_SERVER_PORT out of the .env of all but one, or have each say another",
         ));
     }
-    let listening = listening();
+    let listening = Listening::now();
     for one in gateways {
         let Some(assigned) = one.port else { continue };
-        let idle = matches!(one.state, State::Down | State::Parked | State::Unsupervised);
         let number = assigned.port.number();
         let shared = holders
             .get(&number)
             .is_some_and(|profiles| profiles.len() > 1);
-        if idle && !shared && listening.contains(&number) {
+        if !shared && listening.has_stranger_on_port_of(one) {
             findings.push(Finding::note(
                 "ports",
                 format!(
                     "profile {}: something else listens on its port {number}",
                     one.profile
                 ),
-                format!(
-                    "end what does, or set API_SERVER_PORT in {}",
-                    one.directory.join(".env").display()
-                ),
+                listening::hint(one),
             ));
         }
     }
@@ -88,33 +82,4 @@ fn no_port(directory: &Path) -> Option<Finding> {
             "it should be a number from 1 to 65535",
         )
     })
-}
-
-/// The TCP ports that somebody listens on in this container.
-fn listening() -> BTreeSet<u16> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    let texts = tables.map(|path| std::fs::read_to_string(path).unwrap_or_default());
-    texts
-        .iter()
-        .flat_map(|text| text.lines().filter_map(listener))
-        .collect()
-}
-
-fn listener(line: &str) -> Option<u16> {
-    let mut words = line.split_ascii_whitespace().skip(1);
-    let (_, port) = words.next()?.rsplit_once(':')?;
-    let state = words.nth(1)?;
-    (state == LISTENING).then(|| u16::from_str_radix(port, 16).ok())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listener_of_this_process_is_seen() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        assert!(listening().contains(&port));
-    }
 }

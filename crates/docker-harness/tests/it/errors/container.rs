@@ -3,7 +3,7 @@
 use docker_harness::{Container, Failure, Identity, TestResult, on_base};
 
 use super::Table;
-use crate::common::{light, profile, wait_main};
+use crate::common::{light, profile, wait_listening, wait_main};
 use crate::profile::running;
 
 async fn say(
@@ -70,6 +70,27 @@ fn what_goes_wrong_with_profiles_is_told_with_what_to_do() {
             doctor.code,
         );
         insta::assert_snapshot!("profiles", table.text);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_port_that_somebody_else_has_is_told() {
+    on_base(async |lab| {
+        let mut table = Table::default();
+        let spec = lab.container().files(light()).command([
+            "perl",
+            "-MIO::Socket::INET",
+            "-e",
+            "my $s = IO::Socket::INET->new(LocalPort => 8642, Listen => 1) or die; sleep 1000",
+        ]);
+        let container = lab.start(spec).await?;
+        wait_listening(&container, 8642).await?;
+        for title in ["its port is somebody else's", "and it runs all the same"] {
+            let typed = "talaria gateway start --wait";
+            say(&mut table, &container, Identity::Hermes, title, typed).await?;
+        }
+        insta::assert_snapshot!("port_taken", table.text);
         Ok(())
     });
 }
