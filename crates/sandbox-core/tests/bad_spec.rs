@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::fmt::Write as _;
+
 use common::{caller, spec};
 use rstest::rstest;
 use sandbox_core::{Caller, Draft, HostPath, Problem, Problems, SandboxSpec, SpecFile};
@@ -117,7 +119,7 @@ fn each_bad_value_is_told_with_its_field_and_what_the_field_wants() {
                 "{field} = {value}: {problems}"
             );
             assert_eq!(root(&problems.as_slice()[0]), *field, "{problems}");
-            told += &format!("{field} = {value}\n  {}\n", with_hints(&problems));
+            writeln!(told, "{field} = {value}\n  {}", with_hints(&problems)).unwrap();
         }
     }
     insta::assert_snapshot!("each_field", told);

@@ -20,7 +20,7 @@ fn duration() -> Duration {
 }
 
 /// How long the clients may take to begin.
-const BEGUN: Duration = Duration::from_secs(60);
+const BEGUN: Duration = Duration::from_mins(1);
 
 /// What there is at a moment.
 #[derive(Debug, Clone, Default)]
