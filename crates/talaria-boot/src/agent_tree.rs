@@ -29,12 +29,12 @@ const ORPHANS_GRACE: Duration = Duration::from_millis(1500);
 
 /// Becomes the agent's tree.
 pub(crate) fn run() -> Result<Infallible, BootError> {
-    if !state::stage2_is_alive() {
+    let ready = open_ready();
+    if !state::stage2_is_alive() && !state::has_exit_code() {
         // Only where everything runs as the agent's user can it be killed by it.
         init::replace_stage2()?;
     }
     raise_file_limit();
-    let ready = open_ready();
     let scandir = Path::new(paths::AGENT_SCANDIR);
     let is_first = scandir.join(".s6-svscan").symlink_metadata().is_err();
     Identity::of_agent()?.assume()?;

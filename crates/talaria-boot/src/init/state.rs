@@ -21,6 +21,9 @@ use crate::report;
 const STAGE2_PID: &str = "/run/s6/init/pid";
 /// How the main program ended.
 const EXIT_CODE: &str = "/run/s6/init/exitcode";
+/// How the text of an exit code ends that stage 2 has written, and how until then.
+const SAID: char = '\n';
+const UNSAID: char = '?';
 /// The profile whose gateway is the container's command.
 const GATEWAY: &str = "/run/s6/init/gateway";
 /// There where the container's command is the dashboard: where that listens.
@@ -49,7 +52,7 @@ pub(crate) fn stage2_is_alive() -> bool {
 /// otherwise: the main program was killed. It never changes its length, so that
 /// saying otherwise needs no space, of which the agent may leave none.
 pub(crate) fn make_exit_code() -> Result<(), BootError> {
-    fs::write(EXIT_CODE, exit_text(128 + Signal::SIGKILL as i32))
+    fs::write(EXIT_CODE, exit_text(128 + Signal::SIGKILL as i32, UNSAID))
         .map_err(BootError::file("write it", EXIT_CODE))
 }
 
@@ -57,16 +60,23 @@ pub(crate) fn keep_exit_code(code: i32) -> Result<(), BootError> {
     let kept = OpenOptions::new()
         .write(true)
         .open(EXIT_CODE)
-        .and_then(|file| file.write_all_at(exit_text(code).as_bytes(), 0));
+        .and_then(|file| file.write_all_at(exit_text(code, SAID).as_bytes(), 0));
     kept.map_err(BootError::file("write it", EXIT_CODE))
 }
 
-fn exit_text(code: i32) -> String {
-    format!("{:03}\n", code & 0xff)
+fn exit_text(code: i32, end: char) -> String {
+    format!("{:03}{end}", code & 0xff)
 }
 
 pub(crate) fn exit_code() -> Option<i32> {
-    fs::read_to_string(EXIT_CODE).ok()?.trim().parse().ok()
+    let text = fs::read_to_string(EXIT_CODE).ok()?;
+    text.trim_end_matches([SAID, UNSAID]).parse().ok()
+}
+
+/// Whether stage 2 has said how the main program ended: then PID 1 is told to end
+/// the container, and nobody has to stand in for it.
+pub(crate) fn has_exit_code() -> bool {
+    fs::read_to_string(EXIT_CODE).is_ok_and(|text| text.ends_with(SAID))
 }
 
 /// Notes that the container was asked to run this profile's gateway, and opens
