@@ -52,7 +52,7 @@ impl Engine {
             }
             if let Some(id) = self.lock(agent, image).await? {
                 let filled = match self.fill(&id, agent).await {
-                    Ok(true) => self.mark(agent, &made).await.map(|()| true),
+                    Ok(true) => self.mark(agent).await.map(|()| true),
                     other => other,
                 };
                 // Where that fails, another takes it over, or `reap` finds it by its label.
@@ -104,13 +104,18 @@ impl Engine {
         }
     }
 
-    async fn mark(&self, agent: &AgentBinary, made: &str) -> Result<(), RequestError> {
-        let marker = marker(&agent.volume());
+    /// Says that the volume is whole. No other can have taken its place: the container to fill it
+    /// through still has it.
+    async fn mark(&self, agent: &AgentBinary) -> Result<(), RequestError> {
+        let volume = agent.volume();
+        let marker = marker(&volume);
+        // Asked for only now: an engine may take the last change for when a volume was made.
+        let made = made_at(&self.make_volume(&volume, labels(agent)).await?);
         // One of an earlier volume of that name.
         let forced = RemoveVolumeOptionsBuilder::new().force(true).build();
         let removed = self.docker.remove_volume(&marker, Some(forced)).await;
         gone_is_done(removed.doing(|| format!("remove volume {marker}")))?;
-        let filled = [(FILLED.to_owned(), made.to_owned())];
+        let filled = [(FILLED.to_owned(), made)];
         let labels = labels(agent).into_iter().chain(filled);
         self.make_volume(&marker, labels.collect()).await?;
         Ok(())

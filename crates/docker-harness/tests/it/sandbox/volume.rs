@@ -47,6 +47,13 @@ async fn all_have_it(rig: &Rig<'_>, binary: &AgentBinary, count: usize) -> TestR
     assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
     let ids = rig.containers().await?;
     assert_eq!(ids.len(), count, "the helper is gone");
+    // Whoever comes next has nothing to fill.
+    let docker = rig.engine.docker();
+    let volume = docker.inspect_volume(&binary.volume()).await?;
+    let mark = format!("{}-whole", binary.volume());
+    let mark = docker.inspect_volume(&mark).await?;
+    let made = serde_json::to_value(&volume)?["CreatedAt"].to_string();
+    assert_eq!(mark.labels.get("talaria.agent.created"), Some(&made));
     Ok(())
 }
 
