@@ -8,6 +8,8 @@ use profile_boot::identity::IdentityError;
 use profile_boot::profile::ProfileName;
 use s6_svc::FsError;
 
+use crate::identity::Identity;
+
 /// Why an applet could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BootError {
@@ -125,6 +127,12 @@ impl From<IdentityError> for BootError {
 }
 
 impl BootError {
+    /// That this process may not become the agent's user or take its group.
+    pub(crate) fn not_the_agent(identity: &Identity) -> impl FnOnce(nix::Error) -> Self {
+        let (uid, gid) = (identity.uid.as_raw(), identity.gid.as_raw());
+        move |source| Self::Drop { uid, gid, source }
+    }
+
     pub(crate) fn file(
         action: &'static str,
         path: impl Into<PathBuf>,

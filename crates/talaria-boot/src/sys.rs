@@ -50,7 +50,7 @@ pub(crate) fn with_uid_of_agent<T>(
         return Ok(act());
     }
     let own = nix::unistd::geteuid();
-    nix::unistd::seteuid(identity.uid).map_err(BootError::system("seteuid"))?;
+    nix::unistd::seteuid(identity.uid).map_err(BootError::not_the_agent(identity))?;
     let done = act();
     nix::unistd::seteuid(own).map_err(BootError::system("seteuid"))?;
     Ok(done)

@@ -137,7 +137,7 @@ fn keep_environment(identity: &Identity) -> Result<(), BootError> {
 /// Acts with the agent's group as this process' effective one.
 fn as_group<T>(identity: &Identity, act: impl FnOnce() -> T) -> Result<T, BootError> {
     let own = nix::unistd::getegid();
-    setegid(identity.gid).map_err(BootError::system("setegid"))?;
+    setegid(identity.gid).map_err(BootError::not_the_agent(identity))?;
     let done = act();
     setegid(own).map_err(BootError::system("setegid"))?;
     Ok(done)

@@ -89,7 +89,7 @@ pub(crate) fn keep_supervised_gateway(
     // The FIFO belongs to the agent's group from its first moment, without a chown,
     // which a container may not be allowed.
     let own = nix::unistd::getegid();
-    setegid(identity.gid).map_err(BootError::system("setegid"))?;
+    setegid(identity.gid).map_err(BootError::not_the_agent(identity))?;
     let made = mkfifo(GATEWAY_FAILED, Mode::empty());
     setegid(own).map_err(BootError::system("setegid"))?;
     made.map_err(|error| BootError::file("make it", GATEWAY_FAILED)(error.into()))?;
