@@ -163,6 +163,17 @@ impl Fault {
         *status == 500 && message.contains("no such container")
     }
 
+    /// Whether Podman showed a container between its end and the look at how it ended: it calls that
+    /// `stopped`, which no Docker does and the client does not know.
+    fn is_of_a_moment(&self) -> bool {
+        match self {
+            Self::Garbled {
+                source: Client::JsonDataError { message, .. },
+            } => message.contains("unknown variant `stopped`"),
+            _ => false,
+        }
+    }
+
     /// Whether a container ended by itself while Podman was about to end it.
     fn is_overtaken(&self) -> bool {
         let Self::Refused { status, message } = self else {
@@ -229,11 +240,13 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Waits for the end of an answer to a question; the client itself waits for its beginning alone.
 ///
 /// A question during which a container vanished is asked again: it may not have been about that one.
+/// So is one that met a container at its very end.
 pub(crate) async fn ask<T, F>(question: impl Fn() -> F) -> Result<T, Fault>
 where
     F: Future<Output = Result<T, Client>>,
 {
-    within(ANSWER, again(question, Fault::is_vanished)).await
+    let passes = |fault: &Fault| fault.is_vanished() || fault.is_of_a_moment();
+    within(ANSWER, again(question, passes)).await
 }
 
 /// The same for what the engine is told to do, and may be told twice: to remove something.
@@ -244,20 +257,22 @@ where
     within(PATIENCE, again(request, Fault::is_overtaken)).await
 }
 
-/// How often a request is made again, and how long after, before its failure is believed.
-const TRIES: (u32, Duration) = (20, Duration::from_millis(10));
+/// How often a request is made again before its failure is believed, and how long after for the
+/// first time; twice that for the second, and so on. That is five seconds together.
+const TRIES: (u32, Duration) = (9, Duration::from_millis(10));
 
 async fn again<T, F>(request: impl Fn() -> F, passes: fn(&Fault) -> bool) -> Result<T, Fault>
 where
     F: Future<Output = Result<T, Client>>,
 {
-    let (mut left, pause) = TRIES;
+    let (mut left, mut pause) = TRIES;
     loop {
         match request().await.map_err(Fault::from) {
             Err(fault) if left > 0 && passes(&fault) => left -= 1,
             answered => return answered,
         }
         sleep(pause).await;
+        pause *= 2;
     }
 }
 
@@ -316,7 +331,11 @@ mod tests {
         let answered = ask(|| async move {
             asked.set(asked.get() + 1);
             match asked.get() {
-                1 | 2 => Err(answer(500, VANISHED)),
+                1 => Err(answer(500, VANISHED)),
+                2 => Err(Client::JsonDataError {
+                    message: "unknown variant `stopped`, expected one of ``, `created`".to_owned(),
+                    column: 1441,
+                }),
                 _ => Ok("here"),
             }
         });
@@ -334,7 +353,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_fails_for_another_reason_or_for_ever_is_believed() {
-        for (message, times) in [("the disk is full", 1), (VANISHED, 21)] {
+        for (message, times) in [("the disk is full", 1), (VANISHED, 10)] {
             let asked = &Cell::new(0);
             let answered = ask(|| async move {
                 asked.set(asked.get() + 1);
