@@ -9,7 +9,7 @@ use profile_boot::profile::ProfileName;
 use s6_svc::{Deadline, Tai64n};
 
 use crate::failure::{self, Failure, Result};
-use crate::listening::{self, Listening};
+use crate::listening;
 use crate::{place, view};
 use args::{Change, Gateway, GatewayCommand, Look, Which};
 
@@ -64,7 +64,7 @@ fn warn_of_stranger(site: &Site, profile: &ProfileName) {
     // Where there is no status, starting it says why.
     if let Ok(status) = lifecycle::status(site, profile)
         && let Some(assigned) = status.port
-        && Listening::now().has_stranger_on_port_of(&status)
+        && listening::has_stranger_on_port_of(&status)
     {
         anstream::eprintln!(
             "talaria: warning: gateway of profile {profile}: something else listens on its port {}",

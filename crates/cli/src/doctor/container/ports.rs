@@ -7,7 +7,7 @@ use profile_boot::lifecycle::{GatewayStatus, Site};
 use profile_boot::{dotenv, port};
 
 use super::super::finding::{Finding, or_good};
-use crate::listening::{self, Listening};
+use crate::listening;
 
 pub(super) fn look(site: &Site, gateways: &[GatewayStatus]) -> Vec<Finding> {
     let mut holders: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
@@ -28,14 +28,13 @@ pub(super) fn look(site: &Site, gateways: &[GatewayStatus]) -> Vec<Finding> {
             "take API_SERVER_PORT out of the .env of all but one, or have each say another",
         ));
     }
-    let listening = Listening::now();
     for one in gateways {
         let Some(assigned) = one.port else { continue };
         let number = assigned.port.number();
         let shared = holders
             .get(&number)
             .is_some_and(|profiles| profiles.len() > 1);
-        if !shared && listening.has_stranger_on_port_of(one) {
+        if !shared && listening::has_stranger_on_port_of(one) {
             findings.push(Finding::note(
                 "ports",
                 format!(
