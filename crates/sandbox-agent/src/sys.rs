@@ -118,10 +118,29 @@ pub(crate) fn resize(fd: BorrowedFd<'_>, rows: u16, columns: u16) -> Result<(), 
         .map(drop)
 }
 
-/// Gives SIGPIPE and all others back their default meaning, and unblocks them.
-pub(crate) fn default_signals() {
+/// What the agent ignores: that a pipe is closed, and that a file would grow beyond its limit, are
+/// errors of the write.
+const IGNORED: [libc::c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
+/// Gives all signals their default meaning, whatever this process inherited, but for those that it
+/// ignores.
+pub(crate) fn own_signals() {
     for signal in 1..=64 {
-        // SAFETY: no handler of ours runs in this fork, which is about to exec.
+        let meaning = if IGNORED.contains(&signal) {
+            libc::SIG_IGN
+        } else {
+            libc::SIG_DFL
+        };
+        // SAFETY: neither meaning is a handler.
+        unsafe { libc::signal(signal, meaning) };
+    }
+}
+
+/// Gives the ignored signals their default meaning too, and unblocks all: for a fork of a process
+/// with [`own_signals`] that is about to exec.
+pub(crate) fn default_signals() {
+    for signal in IGNORED {
+        // SAFETY: the default is no handler.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     if let Err(error) = nix::sys::signal::SigSet::empty().thread_set_mask() {
@@ -166,12 +185,6 @@ pub(crate) fn restore_files() -> Result<(), Errno> {
     FILES.get().map_or(Ok(()), |(soft, hard)| {
         setrlimit(Resource::RLIMIT_NOFILE, *soft, *hard)
     })
-}
-
-/// Has writes beyond the limit of file sizes fail instead of killing this process.
-pub(crate) fn survive_file_limit() {
-    // SAFETY: ignoring a signal installs no handler.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// A handle of a process, whose number may become another's once it has been waited for.

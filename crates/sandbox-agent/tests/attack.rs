@@ -232,9 +232,10 @@ fn full_file_systems_are_said_and_cost_nothing_else() {
     );
     let spec = RunSpec {
         session,
-        ..RunSpec::shell("echo on")
+        ..RunSpec::shell("echo $((1 + 1))")
     };
     assert_eq!(refusal(client.run(spec)), Failure::System);
+    assert_eq!(client.in_session(session, "echo on").text(), "on\n");
     for _ in 0..3 {
         assert_eq!(
             refusal(

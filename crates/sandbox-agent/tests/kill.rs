@@ -27,7 +27,7 @@ fn timed_out(script: &str, user: Option<&str>) -> Finished {
     let beside = neighbours(&mut client);
     wait_until("the neighbours", || agent.count("sleep 1234") == 9);
     let spec = RunSpec {
-        timeout_ms: 400,
+        timeout_ms: 1000,
         user: user.map(str::to_owned),
         ..RunSpec::shell(script)
     };

@@ -62,6 +62,46 @@ fn state_is_kept_between_commands() {
 }
 
 #[test]
+fn plain_words_run_as_any_other_command_does() {
+    let agent = Agent::new();
+    let mut client = agent.client();
+    let session = client.open_session(None);
+    client.in_session(
+        session,
+        "status() { echo $?; }; alias last='echo $?' open=\"echo 'x\" two='echo a; echo'; alias nest='two '",
+    );
+    for (before, plain, told) in [
+        ("(exit 5)", "status", "5\n"),
+        ("true", "status", "0\n"),
+        ("(exit 7)", "last", "7\n"),
+        ("true", "two b", "a\nb\n"),
+        ("set -e", "last", "0\n"),
+        ("set +e -u; IFS=/_", "nest last", "a\necho 0\n"),
+        ("set +u; (exit 8)", "cat", "in\n"),
+        ("(exit 9)", "status", "9\n"),
+    ] {
+        client.in_session(session, before);
+        let spec = RunSpec {
+            session,
+            ..RunSpec::shell(plain)
+        };
+        let done = client.run_with(spec, b"in\n").unwrap();
+        assert_eq!(done.text(), told, "{before}, then {plain}: {done:?}");
+        assert_eq!(client.in_session(session, "echo on").text(), "on\n");
+        client.in_session(session, before);
+        let done = client.in_session(session, plain);
+        let told = if plain == "cat" { "" } else { told };
+        assert_eq!(done.text(), told, "{before}, then {plain}: {done:?}");
+    }
+    // What cannot be parsed takes nothing of what follows with it.
+    let done = client.in_session(session, "open");
+    assert_eq!((done.ended.end, &*done.text()), (End::Exited(2), ""));
+    let long = format!("echo{}", " word".repeat(700));
+    let done = client.in_session(session, &long);
+    assert_eq!(done.text(), format!("{}\n", &long[5..]));
+}
+
+#[test]
 fn it_survives_what_ends_or_confuses_its_shell() {
     let agent = Agent::new();
     let mut client = agent.client();

@@ -117,7 +117,7 @@ pub fn run(options: Options) -> Result<u8, ServeError> {
         return Err(ServeError::NoProc);
     }
     sys::raise_files();
-    sys::survive_file_limit();
+    sys::own_signals();
     sys::become_undumpable().map_err(system("become undumpable"))?;
     sys::become_subreaper().map_err(system("become a subreaper"))?;
     let set: SigSet = [

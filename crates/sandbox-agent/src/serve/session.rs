@@ -1,11 +1,12 @@
 //! Sessions: a warm bash each, which keeps its state between commands.
 //!
-//! The shell reads its script from a pipe, three lines a command. They read the command's text from
-//! a file, evaluate it with the FIFOs of this command as stdin, stdout and stderr, and report its
-//! status through a control FIFO; the state that a new shell would need is saved after that. The
-//! lines are top-level ones, so that neither `break` nor `return` in a command reaches them.
+//! The shell reads its script from a pipe, up to three lines a command. They read the command's text
+//! from a file, evaluate it with the FIFOs of this command as stdin, stdout and stderr, and report
+//! its status through a control FIFO; the state that a new shell would need is saved after that. The
+//! lines are top-level ones, so that neither `break` nor `return` in a command reaches them. They
+//! are short, because a shell reads a pipe byte by byte: the directory is in a variable, and a few
+//! plain words are a line themselves.
 
-use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -74,22 +75,38 @@ pub(crate) struct Pipes {
     pub(crate) input: Option<(OwnedFd, OwnedFd)>,
 }
 
+/// The names of a command's FIFOs: stdout, stderr and stdin.
+const FIFOS: [&str; 3] = ["o", "e", "i"];
+
+/// The longest command that is a line of the shell's script itself, in bytes.
+const INLINE: usize = 256;
+
+// In these the session's directory is `$__T`, which is read-only; `$__Ts` is the status of the last
+// command and `$__Tn` the number of the next. Each leaves the status of the last command, which the
+// next may ask for; where `set -e` would end the shell for it, that command has succeeded.
+
 /// Saves the shell's state. What fails leaves the state before it.
-const SAVE: &str = r#"{ \builtin shopt -p && \builtin declare -p && \builtin declare -f && \builtin declare -F && \builtin alias -p && \builtin trap -p && \builtin printf 'umask %s\n\\builtin cd -- %q\n' "$(\builtin umask)" "$PWD" && \builtin set +o; } 2>/dev/null >|D/s$__Tk && { \builtin printf 'S 0 0 %s\0' "$__Tk" >|D/c; }
+const SAVE: &str = r#"{ \builtin shopt -p && \builtin declare -p && \builtin declare -f && \builtin declare -F && \builtin alias -p && \builtin trap -p && \builtin printf 'umask %s\n\\builtin cd -- %q\n' "$(\builtin umask)" "$PWD" && \builtin set +o; } 2>/dev/null >|"$__T/s$__Tk" && { \builtin printf 'S 0 0 %s\0' "$__Tk" >|"$__T/c"; }
 __Tk=$((1-__Tk))
 "#;
-const BEGIN: &str = r#"\builtin mapfile -d '' -t __Tc <D/q
+/// Reads a command.
+const BEGIN: &str = r#"\builtin mapfile -d '' -t __Tc <"$__T/q"
 case $- in *e*) \return 0;; esac
 \return "$__Ts"
 "#;
-const BEGUN: &str = r"\builtin printf 'B 0 0 \0' >|D/c
-";
-const END: &str = r#"__Ts=$?
-\builtin printf 'E %s %s %s\0' "$__Tn" "$__Ts" "$PWD" >|D/c
-if ! { [[ -n $__Tp && ! -v BASH_ALIASES[$__Tp] ]] && ! \builtin declare -F "$__Tp" >/dev/null; }; then \. D/k; fi
+/// Reports that a command has its FIFOs open.
+const BEGUN: &str = r#"\builtin printf 'B 0 0 \0' >|"$__T/c"
+case $- in *e*) \return 0;; esac
+\return "$__Ts"
 "#;
-const LEAVE: &str =
-    r#"__Ts=$?; { \builtin printf "X %s %s %s\0" "$__Tn" "$__Ts" "$PWD" >|D/c; }; \. D/k"#;
+/// Reports the end of a command: its number, and its program where that can change nothing.
+const END: &str = r#"__Ts=$? __Tn=$(($1+1))
+\builtin printf 'E %s %s %s\0' "$1" "$__Ts" "$PWD" >|"$__T/c"
+if ! { [[ -n ${2-} && ! -v BASH_ALIASES[$2] ]] && ! \builtin declare -F "$2" >/dev/null; }; then \. "$__T/k"; fi
+case $- in *e*) \return 0;; esac
+\return "$__Ts"
+"#;
+const LEAVE: &str = r#"__Ts=$?; { \builtin printf "X %s %s %s\0" "$__Tn" "$__Ts" "$PWD" >|"$__T/c"; }; \. "$__T/k""#;
 
 /// What a shell changes itself with. A command that begins with one of these, and every command
 /// that is more than a few plain words, has the state saved after it.
@@ -137,11 +154,9 @@ fn files(directory: &Scratch, identity: &Identity) -> Result<(OwnedFd, OwnedFd),
         switch: false,
         ..identity.clone()
     };
-    let here = directory.path("").display().to_string();
-    let here = here.trim_end_matches('/');
     for (name, text) in [("a", BEGIN), ("g", BEGUN), ("b", END), ("k", SAVE)] {
         let fd = directory.file(name, &own)?;
-        write_all(&fd, text.replace("D/", &format!("{here}/")).as_bytes())?;
+        write_all(&fd, text.as_bytes())?;
         fchmod(&fd, Mode::from_bits_truncate(0o444))?;
     }
     directory.file("s0", identity)?;
@@ -179,35 +194,28 @@ impl Session {
         })
     }
 
-    fn here(&self) -> String {
-        self.directory
-            .path("")
-            .display()
-            .to_string()
-            .trim_end_matches('/')
-            .to_owned()
-    }
-
     /// The first lines of a new shell: the state of the one before, if there was one.
     pub(crate) fn greet(&mut self, script: OwnedFd) -> Result<(), Errno> {
-        let here = self.here();
-        let leave = LEAVE.replace("D/", &format!("{here}/"));
-        let mut lines = format!(
-            "__Ts=0 __Tn=0 __Tp=; \\builtin trap '{leave}' EXIT; \\builtin shopt -s expand_aliases\n"
+        let here = self.directory.path("").display().to_string();
+        let here = here.trim_end_matches('/');
+        let number = self.number + 1;
+        let restored = self
+            .saved
+            .map(|file| format!("\\. \"$__T/s{file}\"\n"))
+            .unwrap_or_default();
+        let save = if self.saved.is_none() {
+            "\\. \"$__T/k\"\n"
+        } else {
+            ""
+        };
+        let file = self.saved.map_or(0, |saved| 1 - saved);
+        let lines = format!(
+            "\\builtin readonly __T='{here}'\n\
+             \\builtin trap '{LEAVE}' EXIT; \\builtin shopt -s expand_aliases\n\
+             {restored}\
+             __Ts=0 __Tn={number} __Tk={file}; \\builtin printf 'R 0 0 %s\\0' \"$PWD\" >|\"$__T/c\"\n\
+             {save}"
         );
-        if let Some(saved) = self.saved {
-            // Writing to a String does not fail.
-            writeln!(lines, "\\. {here}/s{saved}").unwrap_or_default();
-        }
-        let next = self.saved.map_or(0, |saved| 1 - saved);
-        writeln!(
-            lines,
-            "__Tk={next}; \\builtin printf 'R 0 0 %s\\0' \"$PWD\" >|{here}/c"
-        )
-        .unwrap_or_default();
-        if self.saved.is_none() {
-            writeln!(lines, "\\. {here}/k").unwrap_or_default();
-        }
         self.leaving = false;
         self.left_saved = false;
         write_all(&script, lines.as_bytes())?;
@@ -216,23 +224,15 @@ impl Session {
     }
 
     /// Makes the FIFOs of a command.
-    pub(crate) fn pipes(&mut self, input: Input) -> Result<Pipes, Errno> {
-        self.number += 1;
-        let number = self.number;
-        let fifo = |suffix: &str, both| {
-            self.directory
-                .fifo(&format!("{number}.{suffix}"), &self.identity, both)
-        };
-        let outputs = [fifo("o", false)?, fifo("e", false)?];
+    pub(crate) fn pipes(&self, input: Input) -> Result<Pipes, Errno> {
+        let [stdout, stderr, stdin] = FIFOS;
+        let fifo = |name, both| self.directory.fifo(name, &self.identity, both);
+        let outputs = [fifo(stdout, false)?, fifo(stderr, false)?];
         let input = match input {
             Input::Null => None,
             Input::Stream => {
-                let held = fifo("i", true)?;
-                Some((
-                    self.directory
-                        .open(&format!("{number}.i"), OFlag::O_WRONLY)?,
-                    held,
-                ))
+                let held = fifo(stdin, true)?;
+                Some((self.directory.open(stdin, OFlag::O_WRONLY)?, held))
             }
         };
         Ok(Pipes { outputs, input })
@@ -268,42 +268,42 @@ impl Session {
         if prefix.contains(&0) {
             return invalid("a variable or path holds a NUL");
         }
-        let here = self.here();
-        let number = self.number;
-        let word = if prefix.is_empty() { plain(script) } else { "" };
-        let stdin = match spec.input {
-            Input::Null => "/dev/null".to_owned(),
-            Input::Stream => format!("{here}/{number}.i"),
-        };
-        let begun = match spec.input {
-            Input::Null => String::new(),
-            Input::Stream => format!("\\. {here}/g; "),
-        };
-        let eval = if prefix.is_empty() {
-            "\\builtin eval \"$__Tc\""
-        } else {
-            "\\builtin eval \"${__Tc[1]}\" && \\builtin eval \"${__Tc[0]}\""
-        };
-        let lines = format!(
-            "__Tn={number} __Tp={word}; \\. {here}/a\n\
-             {{ {begun}{eval}; }} <{stdin} >|{here}/{number}.o 2>|{here}/{number}.e\n\
-             \\. {here}/b\n"
-        );
-        let text = [script, b"\0", &prefix, b"\0"].concat();
-        nix::unistd::ftruncate(&self.text, 0)
-            .and_then(|()| nix::unistd::lseek(&self.text, 0, nix::unistd::Whence::SeekSet))
-            .and_then(|_| write_all(&self.text, &text))
-            .map_err(Problem::system("write the command"))?;
         let Some(shell) = &self.script else {
             return Err(Problem::new(Failure::System, "the session's shell is gone"));
         };
-        write_all(shell, lines.as_bytes()).map_err(Problem::system("write to the shell"))
+        let name = if prefix.is_empty() { plain(script) } else { "" };
+        let is_inline = !name.is_empty() && script.len() <= INLINE;
+        if !is_inline {
+            let text = [script, b"\0", &prefix, b"\0"].concat();
+            nix::unistd::ftruncate(&self.text, 0)
+                .and_then(|()| nix::unistd::lseek(&self.text, 0, nix::unistd::Whence::SeekSet))
+                .and_then(|_| write_all(&self.text, &text))
+                .map_err(Problem::system("write the command"))?;
+        }
+        let read = if is_inline { "" } else { "\\. \"$__T/a\"\n" };
+        let (report, stdin) = match spec.input {
+            Input::Null => ("", "/dev/null"),
+            Input::Stream => ("\\. \"$__T/g\";", "\"$__T/i\""),
+        };
+        let command = match std::str::from_utf8(script) {
+            Ok(words) if is_inline => words,
+            _ if prefix.is_empty() => "\"$__Tc\"",
+            _ => "\"${__Tc[1]}\" && \\builtin eval \"${__Tc[0]}\"",
+        };
+        let number = self.number + 1;
+        let lines = format!(
+            "{read}{{ {report}\\builtin eval {command};}} <{stdin} >|\"$__T/o\" 2>|\"$__T/e\"\n\
+             \\. \"$__T/b\" {number} {name}\n"
+        );
+        write_all(shell, lines.as_bytes()).map_err(Problem::system("write to the shell"))?;
+        self.number = number;
+        Ok(())
     }
 
     /// Takes the FIFOs of a command away; who has them open keeps them.
-    pub(crate) fn forget(&self, number: u64) {
-        for suffix in ["o", "e", "i"] {
-            self.directory.remove(&format!("{number}.{suffix}"));
+    pub(crate) fn forget(&self) {
+        for name in FIFOS {
+            self.directory.remove(name);
         }
     }
 

@@ -141,9 +141,10 @@ impl Agent {
         };
         let pipes = session
             .pipes(spec.input)
+            .inspect_err(|_| session.forget())
             .map_err(Problem::system("make a FIFO"))?;
         if let Err(problem) = session.start(&script.0, spec) {
-            session.forget(session.number);
+            session.forget();
             return Err(problem);
         }
         let name = spill_name(number);
@@ -359,7 +360,7 @@ impl Agent {
         let Some(session) = self.sessions.get_mut(&number) else {
             return;
         };
-        session.forget(session.number);
+        session.forget();
         session.command = None;
         session.commands += 1;
         if session.closing {
