@@ -4,6 +4,7 @@
 //! So every process belongs to exactly one keeper, whatever it does with `setsid` and double
 //! forks, and killing a command is killing until `waitpid` has nobody left.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -72,7 +73,7 @@ fn keep(socket: &OwnedFd, child: Child) -> i32 {
                 child: pid,
                 alive: true,
                 drains: Vec::new(),
-                killed: 0,
+                killed: BTreeSet::new(),
             };
             keeper.run();
             0
@@ -97,7 +98,8 @@ struct Kept<'a> {
     alive: bool,
     /// What the command's leftovers still write to, and nobody reads.
     drains: Vec<OwnedFd>,
-    killed: u32,
+    /// The numbers of those that the last kill was about.
+    killed: BTreeSet<i32>,
 }
 
 impl Kept<'_> {
@@ -181,8 +183,8 @@ impl Kept<'_> {
     }
 
     fn has_ended(&mut self, status: WaitStatus) {
-        if matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _)) {
-            self.killed += 1;
+        if let WaitStatus::Signaled(pid, Signal::SIGKILL, _) = status {
+            self.killed.insert(pid.as_raw());
         }
         if status.pid() != Some(self.child) || !self.alive {
             return;
@@ -254,16 +256,19 @@ impl Kept<'_> {
                 self.wait_for_child(end);
             }
         }
-        let before = self.killed;
+        self.killed.clear();
         let end = Instant::now() + BOUND;
         let mut quiet = 0;
         loop {
             let victims = massacre::round(scope);
+            let is_quiet = victims.is_empty();
+            // One of them may be waited for by its parent, which is about to end itself.
+            self.killed.extend(victims);
             let left = self.reap();
             if !left {
                 break;
             }
-            if victims > 0 {
+            if !is_quiet {
                 quiet = 0;
             } else if since != 0 {
                 // Older processes of the session stay, so the kernel cannot say that all are gone.
@@ -278,10 +283,13 @@ impl Kept<'_> {
             }
             self.wait_for_child((Instant::now() + Duration::from_millis(2)).min(end));
         }
-        let survivors = massacre::victims(scope).len();
+        let survivors = massacre::victims(scope);
+        for survivor in &survivors {
+            self.killed.remove(&survivor.pid);
+        }
         self.tell(FromKeeper::Killed {
-            killed: self.killed - before,
-            survivors: u32::try_from(survivors).unwrap_or(u32::MAX),
+            killed: u32::try_from(self.killed.len()).unwrap_or(u32::MAX),
+            survivors: u32::try_from(survivors.len()).unwrap_or(u32::MAX),
         });
     }
 

@@ -44,12 +44,13 @@ pub(crate) fn victims(scope: Scope) -> Vec<Process> {
     found
 }
 
-/// One round of killing; how many there were to kill.
-pub(crate) fn round(scope: Scope) -> usize {
+/// One round of killing; who was to be killed.
+pub(crate) fn round(scope: Scope) -> Vec<i32> {
     const KILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
     let own = std::process::id().cast_signed();
     let own_group = nix::unistd::getpgrp().as_raw();
     let victims = victims(scope);
+    let mut killed: Vec<i32> = victims.iter().map(|victim| victim.pid).collect();
     for victim in &victims {
         // A group lies within a session, and sessions of descendants hold descendants only.
         let group = (scope.since == 0 && victim.group != own_group && victim.group > 1)
@@ -63,18 +64,20 @@ pub(crate) fn round(scope: Scope) -> usize {
             if children.is_empty() {
                 break;
             }
-            let mut any = false;
-            for pid in children.iter().filter(|pid| **pid != own) {
-                any |= process::one(*pid).is_some_and(|process| !process.zombie);
+            let before = killed.len();
+            for pid in children.into_iter().filter(|pid| *pid != own) {
+                if process::one(pid).is_some_and(|process| !process.zombie) {
+                    killed.push(pid);
+                }
                 // Own children keep their numbers until they are waited for.
-                signal(*pid, KILL).unwrap_or_default();
+                signal(pid, KILL).unwrap_or_default();
             }
-            if !any {
+            if killed.len() == before {
                 break;
             }
         }
     }
-    victims.len()
+    killed
 }
 
 /// Sends a signal to the process that was seen, and to its group, not to another one that has got
@@ -95,8 +98,8 @@ pub(crate) fn signal_process(process: &Process, signal: i32, group: Option<i32>)
     });
     // Failing means that it is gone, or belongs to somebody else again and counts as a survivor.
     sent.unwrap_or_default();
-    // Afterwards: a parent that is still alive would take its killed children, which would not be
-    // counted. The numbers of all processes do not go round in between.
+    // Afterwards: a parent that is still alive would go on after its children. The numbers of all
+    // processes do not go round in between.
     if let Some(group) = group {
         as_user(group, || sys::kill(-group, signal)).unwrap_or_default();
     }

@@ -27,7 +27,7 @@ fn timed_out(script: &str, user: Option<&str>) -> Finished {
     let beside = neighbours(&mut client);
     wait_until("the neighbours", || agent.count("sleep 1234") == 9);
     let spec = RunSpec {
-        timeout_ms: 1000,
+        timeout_ms: 400,
         user: user.map(str::to_owned),
         ..RunSpec::shell(script)
     };
@@ -92,7 +92,7 @@ fn a_fork_bomb_that_fills_the_limit_of_its_user() {
     let agent = Agent::new();
     let mut client = agent.client();
     let spec = RunSpec {
-        timeout_ms: 1000,
+        timeout_ms: 400,
         user: Some("54321:54321".into()),
         ..RunSpec::shell("ulimit -u 200; b() { b | b & }; b 2>/dev/null; sleep 77")
     };
