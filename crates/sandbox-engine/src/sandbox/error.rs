@@ -179,6 +179,11 @@ impl SandboxError {
                 return launch_hint(fault).or_else(|| fault.hint());
             }
             Self::Died { oom: true, .. } => "give it more with --memory".to_owned(),
+            Self::Died { code, log, .. } if !matches!(code, Some(126 | 127)) && !log.is_empty() => {
+                "what it wrote is its image's init's: try the image without a sandbox's limits, \
+                 with docker run --rm IMAGE true"
+                    .to_owned()
+            }
             Self::Died { .. } => {
                 "does the image have the program that is to run in it (sleep, where no agent is \
                  brought along)?"
