@@ -10,7 +10,7 @@ use bollard::Docker;
 
 use self::container::Found;
 use self::gateway::{PROFILES, USER};
-use self::sandbox::Shown;
+use self::sandbox::{Building, Shown};
 use crate::engine::{self, EngineError, exec_ok};
 use crate::image::{self, ImageError, Request, Target};
 use crate::paths::Checkout;
@@ -111,6 +111,7 @@ pub(crate) async fn up(checkout: &Checkout) -> Result<(), UpError> {
             name: names.container,
         });
     }
+    let program = Building::begin(checkout);
     // Both are built together: their steps are the same but for the last.
     let tag = image::name("hermes", &request);
     if !(image::exists(&docker, &image::name("base", &request)).await?
@@ -134,7 +135,7 @@ pub(crate) async fn up(checkout: &Checkout) -> Result<(), UpError> {
         profile.wait(&docker, &names.container).await?;
     }
     let base = image::provide_base(&docker, checkout).await?;
-    let ran = sandbox::run(checkout, &base, &names.task)?;
+    let ran = sandbox::run(program, checkout, &base, &names.task)?;
     show(&docker, &names, &ran).await
 }
 

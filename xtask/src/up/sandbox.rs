@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::{self, JoinHandle};
 
 use bollard::Docker;
 use bollard::query_parameters::ListContainersOptionsBuilder;
@@ -27,16 +28,34 @@ pub(super) struct Shown {
     pub(super) output: String,
 }
 
-/// The command line, built where it is missing or older than its source.
-fn program(checkout: &Checkout) -> Result<PathBuf, ProcessError> {
-    let step = Step::begin("build talaria, the command line");
-    process::run(
-        cargo(checkout).args(["build", "--package", "talaria"]),
-        &step,
-    )?;
-    let program = checkout.target().join("debug/talaria");
-    step.done(shown(checkout, &program).display());
-    Ok(program)
+/// The command line while it is being built, where it is missing or older than its source.
+#[derive(Debug)]
+pub(super) struct Building {
+    program: PathBuf,
+    cargo: JoinHandle<Result<String, ProcessError>>,
+}
+
+impl Building {
+    /// Begins to build, beside whatever else is done.
+    pub(super) fn begin(checkout: &Checkout) -> Self {
+        let mut cargo = cargo(checkout);
+        cargo.args(["build", "--package", "talaria"]);
+        Self {
+            program: checkout.target().join("debug/talaria"),
+            cargo: thread::spawn(move || process::output(&mut cargo)),
+        }
+    }
+
+    /// Waits for the rest of it, and gives the program.
+    fn finish(self, checkout: &Checkout) -> Result<PathBuf, UpError> {
+        let step = Step::begin("build talaria, the command line");
+        match self.cargo.join() {
+            Ok(built) => built.map_err(UpError::Program)?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        step.done(shown(checkout, &self.program).display());
+        Ok(self.program)
+    }
 }
 
 /// A path as it is typed from the checkout.
@@ -47,8 +66,13 @@ fn shown(checkout: &Checkout, path: &Path) -> PathBuf {
 }
 
 /// Runs the command in the sandbox of that task, a new one or the one that is there.
-pub(super) fn run(checkout: &Checkout, image: &str, task: &str) -> Result<Shown, UpError> {
-    let program = program(checkout).map_err(UpError::Program)?;
+pub(super) fn run(
+    building: Building,
+    checkout: &Checkout,
+    image: &str,
+    task: &str,
+) -> Result<Shown, UpError> {
+    let program = building.finish(checkout)?;
     let words = ["sandbox", "run", "--image", image, "--task", task, "--"];
     let shown = shown(checkout, &program);
     let command = format!("{} {} sh -c \"{SCRIPT}\"", shown.display(), words.join(" "));
@@ -86,7 +110,7 @@ pub(super) async fn remove(
         anstream::eprintln!("sandbox {task} is not there");
         return Ok(());
     }
-    let program = program(checkout).map_err(UpError::Program)?;
+    let program = Building::begin(checkout).finish(checkout)?;
     let step = Step::begin(format!("remove sandbox {task}"));
     process::output(Command::new(program).args(["sandbox", "rm", "--force", task]))
         .map_err(UpError::Sandbox)?;
