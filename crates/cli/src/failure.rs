@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::exit::Outcome;
 
 /// What a shell makes of a program that ends because nobody reads what it prints.
-const SIGPIPE: u8 = 128 + 13;
+pub(crate) const SIGPIPE: u8 = 128 + 13;
 
 /// For whoever is neither root nor the agent's user.
 const AS_AGENT: &str = "it is the agent's user's: docker exec -u hermes, or as root; \

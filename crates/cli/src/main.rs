@@ -28,7 +28,7 @@ use clap::error::ErrorKind;
 
 use cli::{Cli, Command};
 use exit::{Exit, Outcome};
-use failure::Failure;
+use failure::{Failure, SIGPIPE};
 
 fn main() -> ExitCode {
     // Before anything is parsed: this program's own words are none of docker's.
@@ -89,6 +89,9 @@ fn end_svc(result: svc::Result) -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     let is_svc = std::env::args_os().nth(1).is_some_and(|word| word == "svc");
     if let Err(source) = error.print() {
+        if source.kind() == std::io::ErrorKind::BrokenPipe {
+            return Outcome::Own(SIGPIPE).into();
+        }
         anstream::eprintln!("talaria: cannot print: {source}");
         return Exit::System.into();
     }

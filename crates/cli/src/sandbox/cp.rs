@@ -34,6 +34,12 @@ pub(super) async fn run(engine: Option<&str>, copy: &Cp) -> Result<Outcome> {
             return Err(Failure::Usage { why, hint });
         }
     };
+    if copy.from == "-" || copy.to == "-" {
+        return Err(Failure::Usage {
+            why: "cp copies files, and a - alone is a stream",
+            hint: "talaria sandbox exec -i SANDBOX -- tar x, or exec SANDBOX -- tar c; the file is ./-",
+        });
+    }
     let engine = connect(engine).await?;
     let sandbox = ls::find(&engine, &caller::owner()?, name).await?;
     if from.is_none() {

@@ -1,9 +1,12 @@
 //! `talaria sandbox ls`, `inspect`, `rm` and `reap`.
 
+use std::time::Duration;
+
 use anstyle::{AnsiColor, Style};
 use sandbox_core::inspect::ContainerState;
+use sandbox_core::limits::Size;
 use sandbox_core::reap::Rules;
-use sandbox_core::{Owner, text};
+use sandbox_core::{Lease, Owner, labels, text};
 use sandbox_engine::{Engine, Listed, Reaping, Sandbox};
 use serde_json::json;
 
@@ -69,6 +72,7 @@ pub(super) async fn list(engine: Option<&str>, list: &Ls) -> Result<Outcome> {
                     "name": one.name, "id": one.id, "task": one.task, "profile": one.profile,
                     "image": one.image, "state": word(&one.state), "created": one.created,
                     "own": one.own, "persistent": one.persistent, "modified": one.modified,
+                    "lease_seconds": one.lease.map(Lease::seconds),
                 })
             })
             .collect();
@@ -95,6 +99,8 @@ pub(super) async fn list(engine: Option<&str>, list: &Ls) -> Result<Outcome> {
                 safe(&one.name),
                 word(&one.state),
                 safe(&one.status),
+                one.lease
+                    .map_or_else(|| "-".to_owned(), |lease| lease.to_string()),
                 safe(&one.image),
                 if remarks.is_empty() {
                     "-".to_owned()
@@ -105,7 +111,7 @@ pub(super) async fn list(engine: Option<&str>, list: &Ls) -> Result<Outcome> {
         })
         .collect();
     let header = [
-        "TASK", "PROFILE", "NAME", "STATE", "STATUS", "IMAGE", "REMARKS",
+        "TASK", "PROFILE", "NAME", "STATE", "STATUS", "LEASE", "IMAGE", "REMARKS",
     ];
     output::styled_rows(&header, &rows, style)?;
     Ok(Outcome::Done)
@@ -132,25 +138,39 @@ pub(super) async fn inspect(engine: Option<&str>, inspect: &Inspect) -> Result<O
     let value = serde_json::to_value(&found)?;
     let at = |pointer: &str| match value.pointer(pointer) {
         None | Some(serde_json::Value::Null) => "-".to_owned(),
+        Some(serde_json::Value::String(text)) if text.is_empty() => "-".to_owned(),
+        Some(serde_json::Value::Array(words)) => {
+            let words: Vec<_> = words.iter().filter_map(serde_json::Value::as_str).collect();
+            text::line(words.join(", ").as_bytes())
+        }
         Some(serde_json::Value::String(text)) => text::line(text.as_bytes()),
         Some(other) => text::line(other.to_string().as_bytes()),
     };
     let label = |key: &str| at(&format!("/Config/Labels/{key}"));
+    let memory = value
+        .pointer("/HostConfig/Memory")
+        .and_then(serde_json::Value::as_u64)
+        .filter(|bytes| *bytes != 0)
+        .map_or_else(
+            || "-".to_owned(),
+            |bytes| Size::from_bytes(bytes).to_string(),
+        );
     let rows = [
         ("Name:", sandbox.name().to_owned()),
         ("Id:", at("/Id")),
-        ("Task:", label(sandbox_core::labels::TASK)),
-        ("Profile:", label(sandbox_core::labels::PROFILE)),
+        ("Task:", label(labels::TASK)),
+        ("Profile:", label(labels::PROFILE)),
         ("Image:", at("/Config/Image")),
         ("State:", at("/State/Status")),
         ("Started:", at("/State/StartedAt")),
+        ("Lease:", lease(&label(labels::LEASE), left(&sandbox).await)),
         (
             "Runs a command:",
             if busy { "yes" } else { "no" }.to_owned(),
         ),
         ("User:", at("/Config/User")),
         ("Network:", at("/HostConfig/NetworkMode")),
-        ("Memory:", at("/HostConfig/Memory")),
+        ("Memory:", memory),
         ("Processes:", at("/HostConfig/PidsLimit")),
         ("Capabilities:", at("/HostConfig/CapAdd")),
     ];
@@ -158,6 +178,26 @@ pub(super) async fn inspect(engine: Option<&str>, inspect: &Inspect) -> Result<O
         output::line(format!("{name:<16} {value}"))?;
     }
     Ok(Outcome::Done)
+}
+
+/// What is left of a sandbox's lease, where its agent says so soon.
+async fn left(sandbox: &Sandbox) -> Option<Duration> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let ask = async {
+        let status = sandbox.agent_client().await.ok()?.status().await.ok()?;
+        status.lease_left_ms.map(Duration::from_millis)
+    };
+    tokio::time::timeout(PATIENCE, ask).await.ok().flatten()
+}
+
+fn lease(seconds: &str, left: Option<Duration>) -> String {
+    match (seconds.parse::<Lease>(), left) {
+        (Ok(lease), Some(left)) if lease != Lease::None => {
+            format!("{lease}, {} left", Lease::from_secs(left.as_secs().max(1)))
+        }
+        (Ok(lease), _) => lease.to_string(),
+        (Err(_), _) => "-".to_owned(),
+    }
 }
 
 pub(super) async fn remove(engine: Option<&str>, remove: &Rm) -> Result<Outcome> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use sandbox_core::inspect::ContainerState;
-use sandbox_core::{Owner, labels};
+use sandbox_core::{Lease, Owner, labels};
 
 use super::{Attached, Sandbox};
 use crate::agent::{DIRECTORY, PROGRAM_PATH, VOLUME_PREFIX};
@@ -42,6 +42,8 @@ pub struct Listed {
     pub modified: bool,
     /// Whether it is to outlive its client.
     pub persistent: bool,
+    /// For how long it outlives the last use of it; nothing where it does not say.
+    pub lease: Option<Lease>,
     /// The beginning of the SHA-256 of the agent that it was given, empty where that is not known;
     /// nothing where it has none.
     pub agent: Option<String>,
@@ -136,6 +138,8 @@ fn listed(container: ContainerSummary, owner: &str) -> Listed {
     let persistent = labels
         .get(labels::PERSIST)
         .is_some_and(|value| value == "yes");
+    let lease = labels.get(labels::LEASE);
+    let lease = lease.and_then(|seconds| seconds.parse().ok());
     // Podman leaves the entrypoint out, and lists the arguments alone.
     let has_agent = container.command.is_some_and(|command| {
         command.contains(PROGRAM_PATH) || command.starts_with("serve --lease ")
@@ -163,6 +167,7 @@ fn listed(container: ContainerSummary, owner: &str) -> Listed {
         own,
         modified,
         persistent,
+        lease,
         agent: has_agent.then(|| given(volume.as_deref())),
     }
 }

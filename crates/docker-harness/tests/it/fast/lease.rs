@@ -24,6 +24,12 @@ fn a_lease_that_lapses_ends_the_sandbox_and_removes_what_is_not_persistent() {
         assert_eq!(kept, "");
         let name = desk.says(&["ls", "--json"])?;
         let name: serde_json::Value = serde_json::from_str(&name)?;
+        assert_eq!(name[0]["lease_seconds"], 3);
+        let inspected = desk.says(&["inspect", "kept"])?;
+        assert!(
+            inspected.contains("Lease:           3s, ") && inspected.contains("s left"),
+            "{inspected}"
+        );
         let name = name[0]["name"].as_str().ok_or("no name")?.to_owned();
         let begun = Instant::now();
         until_within(SOON, "it is down", || {
