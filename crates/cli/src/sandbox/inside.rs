@@ -31,10 +31,14 @@ pub(super) async fn shell(way: Way<'_>, shell: Shell) -> Result<Outcome> {
 
 pub(super) async fn session(way: Way<'_>, session: &Session) -> Result<Outcome> {
     match &session.command {
-        SessionCommand::Open { sandbox, user } => {
+        SessionCommand::Open {
+            sandbox,
+            workdir,
+            user,
+        } => {
             let client = way.agent(sandbox).await?;
             let spec = SessionSpec {
-                cwd: None,
+                cwd: workdir.as_deref().map(Into::into),
                 env: Vec::new(),
                 user: user.clone(),
                 login: true,

@@ -70,20 +70,10 @@ impl Agent {
         if session.login && session.saved.is_none() {
             argv.push("-l".into());
         }
-        let home = session
-            .identity
-            .home
+        let cwd = session
+            .first_cwd
             .clone()
-            .map(|home| Bytes(std::os::unix::ffi::OsStringExt::into_vec(home)));
-        // A first directory that was asked for must be there; the home need not be.
-        let home = home.filter(|home| {
-            std::path::Path::new(&String::from_utf8_lossy(&home.0).into_owned()).is_dir()
-        });
-        let cwd = if session.saved.is_some() {
-            None
-        } else {
-            session.first_cwd.clone().or(home)
-        };
+            .filter(|_| session.saved.is_none());
         let asked = Asked {
             program: &Program::Argv(argv),
             cwd: cwd.as_ref(),

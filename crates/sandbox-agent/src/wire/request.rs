@@ -256,7 +256,7 @@ record! {
 
     /// A session to open.
     pub struct SessionSpec {
-        /// Its first working directory; the user's home where there is none.
+        /// Its first working directory; the agent's own where there is none.
         pub cwd: Option<Bytes>,
         /// Variables that are set.
         pub env: Vec<Variable>,

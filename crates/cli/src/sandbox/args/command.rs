@@ -151,6 +151,9 @@ pub(crate) struct Session {
 pub(crate) enum SessionCommand {
     /// Open a session and print its number
     Open {
+        /// Where it starts
+        #[arg(short, long, value_name = "DIR")]
+        workdir: Option<String>,
         /// As whom: `UID[:GID]` or a name of the image's
         #[arg(short, long, value_name = "USER")]
         user: Option<String>,
