@@ -1,6 +1,6 @@
 //! A command in a sandbox, with this program's streams, signals and terminal.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use sandbox_engine::client::wire::{Channel, Ended, Input, RunSpec, Variable};
 use sandbox_engine::client::{CallError, Client, Control, Event, Running};
@@ -160,13 +160,20 @@ async fn follow(running: &mut Running, lent: Lent) -> Result<Option<Ended>> {
     }
 }
 
-fn pass_on(channel: Channel, bytes: &[u8]) -> io::Result<()> {
-    if channel == Channel::Stderr {
-        return io::stderr().lock().write_all(bytes);
+/// Writes past the buffer of the standard library, which would look for lines in it.
+fn pass_on(channel: Channel, mut bytes: &[u8]) -> io::Result<()> {
+    let fd = match channel {
+        Channel::Stderr => rustix::stdio::stderr(),
+        _ => rustix::stdio::stdout(),
+    };
+    while !bytes.is_empty() {
+        match rustix::io::write(fd, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
+    Ok(())
 }
 
 /// Gives the command what this program reads.
