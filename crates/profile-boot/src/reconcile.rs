@@ -182,6 +182,7 @@ pub fn execute(
     supervisors: Supervisors,
 ) -> io::Result<Vec<StepError>> {
     let open = Folder::open(scandir)?;
+    let mut series = slot::Series::new(&open, supervisors);
     let slot = |profile: &ProfileName| scandir.join(slot::name(profile));
     let carry_out = |step: &Step| {
         let (profile, path, action, result) = match step {
@@ -196,7 +197,7 @@ pub fn execute(
                 (profile, path, "record that it is to run", recorded)
             }
             Step::Publish { profile, want } => {
-                let published = slot::publish_at(&open, profile, *want, supervisors);
+                let published = series.publish(profile, *want);
                 (profile, slot(profile), "make its slot", published)
             }
             Step::SetWant { profile, want } => {

@@ -102,17 +102,36 @@ pub fn publish(
     want: Want,
     supervisors: Supervisors,
 ) -> io::Result<()> {
-    publish_at(&Folder::open(scandir)?, profile, want, supervisors)
+    Series::new(&Folder::open(scandir)?, supervisors).publish(profile, want)
 }
 
-/// The same in a scandir that is open.
-pub(crate) fn publish_at(
-    scandir: &Folder,
-    profile: &ProfileName,
-    want: Want,
+/// Gateways' slots that are made one after another in a scandir that is open.
+pub(crate) struct Series<'a> {
+    scandir: &'a Folder,
     supervisors: Supervisors,
-) -> io::Result<()> {
-    publish_links(scandir, &name(profile), LINKS, want, supervisors)
+    /// One that was made, where there is one that starts down if any does.
+    model: Option<String>,
+}
+
+impl<'a> Series<'a> {
+    pub(crate) fn new(scandir: &'a Folder, supervisors: Supervisors) -> Self {
+        Self {
+            scandir,
+            supervisors,
+            model: None,
+        }
+    }
+
+    /// The same as [`publish`].
+    pub(crate) fn publish(&mut self, profile: &ProfileName, want: Want) -> io::Result<()> {
+        let name = name(profile);
+        let model = self.model.as_deref();
+        publish_links(self.scandir, &name, LINKS, want, self.supervisors, model)?;
+        if self.supervisors != Supervisors::Roots && (model.is_none() || want == Want::Down) {
+            self.model = Some(name);
+        }
+        Ok(())
+    }
 }
 
 /// Puts the dashboard's slot into `scandir`. One that is there stays as it is.
@@ -124,17 +143,29 @@ pub fn publish_dashboard(scandir: &Path, want: Want, supervisors: Supervisors) -
     if scandir.kind(DASHBOARD)?.is_some() {
         return Ok(());
     }
-    publish_links(&scandir, DASHBOARD, DASHBOARD_LINKS, want, supervisors)
+    publish_links(
+        &scandir,
+        DASHBOARD,
+        DASHBOARD_LINKS,
+        want,
+        supervisors,
+        None,
+    )
 }
 
 /// Makes a slot under a name that s6-svscan passes over, since it begins with a
 /// dot, and gives it its own when it is whole.
+///
+/// What a `model` has, another slot of the same kind, becomes this one's too, under a second name:
+/// that is one small step where a new file is three large ones. Nobody writes into these files;
+/// what changes is replaced.
 fn publish_links(
     scandir: &Folder,
     name: &str,
     links: [(&str, &str); 3],
     want: Want,
     supervisors: Supervisors,
+    model: Option<&str>,
 ) -> io::Result<()> {
     let staged = format!(".{name}.tmp");
     if !scandir.make_directory(&staged)? {
@@ -142,14 +173,29 @@ fn publish_links(
         scandir.make_directory(&staged)?;
     }
     let staging = scandir.at(&staged)?;
-    staging.make_file("type", b"longrun\n")?;
+    let shares = |place: &str| {
+        model.is_some_and(|model| {
+            let old = format!("{model}/{place}");
+            scandir.link_into(&old, &staging, place).is_ok()
+        })
+    };
+    let file = |place: &str, bytes: &[u8]| {
+        if shares(place) {
+            Ok(())
+        } else {
+            staging.make_file(place, bytes)
+        }
+    };
+    file("type", b"longrun\n")?;
     staging.make_directory("log")?;
-    staging.make_file("log/type", b"longrun\n")?;
+    file("log/type", b"longrun\n")?;
     for (place, program) in links {
-        staging.make_link(place, &Path::new(PROGRAMS).join(program))?;
+        if !shares(place) {
+            staging.make_link(place, &Path::new(PROGRAMS).join(program))?;
+        }
     }
     if want == Want::Down {
-        staging.make_file("down", b"")?;
+        file("down", b"")?;
     }
     if supervisors == Supervisors::Roots {
         seed(staging.path())?;
@@ -358,6 +404,38 @@ mod tests {
             normalise(scandir.path(), Supervisors::Ours).unwrap().len(),
             0
         );
+    }
+
+    #[test]
+    fn slots_of_a_series_share_their_files_and_change_by_themselves() {
+        use std::os::unix::fs::MetadataExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let scandir = directory.path();
+        let open = Folder::open(scandir).unwrap();
+        let mut series = Series::new(&open, Supervisors::Ours);
+        let names = ["up", "down", "too"].map(|name| name.parse::<ProfileName>().unwrap());
+        for (profile, want) in names.iter().zip([Want::Up, Want::Down, Want::Down]) {
+            series.publish(profile, want).unwrap();
+        }
+        let [up, down, too] = &names;
+        for profile in &names {
+            let slot = scandir.join(name(profile));
+            assert_eq!(fs::read(slot.join("log/type")).unwrap(), b"longrun\n");
+            assert!(strangers(scandir, &name(profile)).unwrap().is_empty());
+            assert_eq!(slot.join("type").metadata().unwrap().nlink(), 3);
+        }
+        set_want(scandir, up, Want::Down).unwrap();
+        set_want(scandir, down, Want::Up).unwrap();
+        let wants = names.each_ref().map(|profile| is_down(scandir, profile));
+        assert_eq!(wants, [true, false, true]);
+        fs::remove_dir_all(scandir.join(name(down))).unwrap();
+        // The slot that they were made after is gone.
+        set_want(scandir, too, Want::Up).unwrap();
+        let late = "late".parse().unwrap();
+        series.publish(&late, Want::Down).unwrap();
+        assert!(is_down(scandir, &late));
+        assert!(strangers(scandir, &name(&late)).unwrap().is_empty());
     }
 
     #[test]
