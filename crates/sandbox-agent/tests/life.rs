@@ -306,6 +306,16 @@ fn a_lease_that_lapses_ends_the_sandbox() {
 }
 
 #[test]
+fn a_lease_begins_anew_when_a_command_ends() {
+    let agent = Agent::with(&["serve", "--lease", "4"]);
+    let mut client = agent.client();
+    // Nothing but its end is heard of it.
+    client.shell("exec >/dev/null 2>&1; sleep 6");
+    std::thread::sleep(Duration::from_millis(2800));
+    client.ping().unwrap();
+}
+
+#[test]
 fn a_signal_ends_everything() {
     let mut agent = Agent::new();
     let mut client = agent.client();

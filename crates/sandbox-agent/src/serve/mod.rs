@@ -95,6 +95,8 @@ struct Agent {
     spare: Option<OwnedFd>,
     /// Whether nothing can be waited for any more.
     broken: bool,
+    /// Whether a command ran when that was last asked.
+    was_busy: bool,
     buffer: Vec<u8>,
 }
 
@@ -160,6 +162,7 @@ pub fn run(options: Options) -> Result<u8, ServeError> {
         strays: None,
         spare: command::null().ok(),
         broken: false,
+        was_busy: false,
         buffer: vec![0; 64 << 10],
     };
     Ok(agent.serve())
@@ -212,9 +215,12 @@ impl Agent {
             return Some(1);
         }
         let now = sys::since_boot();
-        if self.is_busy() {
+        let is_busy = self.is_busy();
+        // The end of a command is a use as well: the last renewal may be a whole lease ago.
+        if is_busy || self.was_busy {
             self.lease.renew(now);
         }
+        self.was_busy = is_busy;
         (self.lease.left(now)? == Duration::ZERO).then_some(0)
     }
 
