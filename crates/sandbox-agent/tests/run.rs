@@ -437,8 +437,10 @@ fn a_stream_that_a_command_closes_ends_before_the_command_does() {
     while !matches!(frames.last(), Some(ToClient::Eof(_))) {
         frames.push(client.next(id).unwrap());
     }
+    // What it writes may be there before its start is reported.
+    frames.retain(|frame| !matches!(frame, ToClient::Started(_)));
     assert_eq!(
-        frames[1..],
+        frames,
         [
             ToClient::Data(Channel::Stdout, b"on\n".to_vec()),
             ToClient::Eof(Channel::Stdout)
