@@ -120,11 +120,6 @@ impl Folder {
         Ok(linkat(&self.fd, old, &self.fd, new, AtFlags::empty())?)
     }
 
-    /// The same for a file or link that gets its other name in another directory.
-    pub(crate) fn link_into(&self, old: &str, other: &Self, new: &str) -> io::Result<()> {
-        Ok(linkat(&self.fd, old, &other.fd, new, AtFlags::empty())?)
-    }
-
     /// Brings to the disk which files it has.
     pub(crate) fn sync(&self) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

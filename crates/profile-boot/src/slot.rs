@@ -172,33 +172,33 @@ fn publish_links(
         scandir.remove(&staged)?;
         scandir.make_directory(&staged)?;
     }
-    let staging = scandir.at(&staged)?;
     let shares = |place: &str| {
         model.is_some_and(|model| {
-            let old = format!("{model}/{place}");
-            scandir.link_into(&old, &staging, place).is_ok()
+            let [old, new] = [model, &staged].map(|slot| format!("{slot}/{place}"));
+            scandir.link(&old, &new).is_ok()
         })
     };
     let file = |place: &str, bytes: &[u8]| {
         if shares(place) {
             Ok(())
         } else {
-            staging.make_file(place, bytes)
+            scandir.make_file(&format!("{staged}/{place}"), bytes)
         }
     };
     file("type", b"longrun\n")?;
-    staging.make_directory("log")?;
+    scandir.make_directory(&format!("{staged}/log"))?;
     file("log/type", b"longrun\n")?;
     for (place, program) in links {
         if !shares(place) {
-            staging.make_link(place, &Path::new(PROGRAMS).join(program))?;
+            let target = Path::new(PROGRAMS).join(program);
+            scandir.make_link(&format!("{staged}/{place}"), &target)?;
         }
     }
     if want == Want::Down {
         file("down", b"")?;
     }
     if supervisors == Supervisors::Roots {
-        seed(staging.path())?;
+        seed(&scandir.path().join(&staged))?;
     }
     scandir.rename(&staged, name)
 }
@@ -242,13 +242,12 @@ pub fn is_down(scandir: &Path, profile: &ProfileName) -> bool {
 /// How the service of a slot starts; `None` without a slot.
 pub(crate) fn want_at(scandir: &Folder, profile: &ProfileName) -> Option<Want> {
     let name = name(profile);
-    // s6 asks only whether it is there, and follows a link for that.
-    if scandir.leads_somewhere(format!("{name}/down")) {
-        return Some(Want::Down);
+    if !scandir.leads_somewhere(format!("{name}/")) {
+        return None;
     }
-    scandir
-        .leads_somewhere(format!("{name}/"))
-        .then_some(Want::Up)
+    // s6 asks only whether it is there, and follows a link for that.
+    let is_down = scandir.leads_somewhere(format!("{name}/down"));
+    Some(if is_down { Want::Down } else { Want::Up })
 }
 
 /// Makes a slot start up, or stay down, the next time s6-supervise starts on it.
