@@ -92,7 +92,7 @@ fn a_fork_bomb_that_fills_the_limit_of_its_user() {
     let agent = Agent::new();
     let mut client = agent.client();
     let spec = RunSpec {
-        timeout_ms: 400,
+        timeout_ms: 1000,
         user: Some("54321:54321".into()),
         ..RunSpec::shell("ulimit -u 200; b() { b | b & }; b 2>/dev/null; sleep 77")
     };
