@@ -306,6 +306,22 @@ fn a_lease_that_lapses_ends_the_sandbox() {
 }
 
 #[test]
+fn to_look_at_a_sandbox_does_not_renew_its_lease() {
+    let agent = Agent::with(&["serve", "--lease", "20"]);
+    let mut client = agent.client();
+    client.ping().unwrap();
+    let mut left = status(&mut client).lease_left_ms.unwrap();
+    for _ in 0..20 {
+        common::moment();
+        let later = status(&mut agent.client()).lease_left_ms.unwrap();
+        assert!(later < left, "{later} of {left} ms are left");
+        left = later;
+    }
+    client.ping().unwrap();
+    assert!(status(&mut client).lease_left_ms.unwrap() > left);
+}
+
+#[test]
 fn a_lease_begins_anew_when_a_command_ends() {
     let agent = Agent::with(&["serve", "--lease", "4"]);
     let mut client = agent.client();

@@ -19,6 +19,8 @@ fn state_is_kept_between_commands() {
     let agent = Agent::new();
     let mut client = agent.client();
     let session = client.open_session(None);
+    let begun = client.in_session(session, "pwd").text();
+    assert_eq!(begun, client.shell("pwd").text(), "where commands begin");
     let done = client.in_session(session, "cd /usr; export A=1; B=2; f() { echo f$1; }; alias say='echo said'; shopt -s extglob; set -o pipefail; (exit 9)");
     assert_eq!(
         (done.ended.end, done.ended.cwd),

@@ -11,7 +11,7 @@ use super::connection::{Connection, Request};
 use super::output::{Got, Sink};
 use super::{Agent, command::Owner};
 use crate::message::{self, FromKeeper};
-use crate::wire::{Channel, Credit, Failure, ToClient};
+use crate::wire::{Channel, Credit, Failure, ToAgent, ToClient};
 use crate::{process, sys};
 
 /// How many clients there may be.
@@ -212,7 +212,7 @@ impl Agent {
         }
         connection.send(0, &ToClient::Hello(self.hello.clone()));
         connection.flush();
-        self.lease.renew(sys::since_boot());
+        self.lease.spare(sys::since_boot());
         let id = self.number();
         self.connections.insert(id, connection);
     }
@@ -247,7 +247,9 @@ impl Agent {
             }
             match connection.decoder.next_frame() {
                 Ok(Some((request, frame))) => {
-                    self.lease.renew(sys::since_boot());
+                    if !looks(&frame) {
+                        self.lease.renew(sys::since_boot());
+                    }
                     self.request(id, request, frame);
                 }
                 Ok(None) => return,
@@ -470,4 +472,17 @@ impl Agent {
             );
         }
     }
+}
+
+/// Whether a frame only asks how the sandbox is, which is no use of it: whoever watches a sandbox
+/// would keep it alive.
+fn looks(frame: &ToAgent) -> bool {
+    matches!(
+        frame,
+        ToAgent::Hello(_)
+            | ToAgent::Status
+            | ToAgent::Metrics
+            | ToAgent::SessionList
+            | ToAgent::JobList
+    )
 }
