@@ -129,8 +129,18 @@ fn help_has_examples_and_exit_codes(#[case] name: &str, #[case] words: &[&str]) 
 #[case("no_value", &["gateway", "start", "-p"])]
 #[case("install", &["gateway", "install"])]
 #[case("uninstall", &["gateway", "uninstall", "-p", "coder"])]
+#[case("copy_to_a_stream", &["sandbox", "cp", "build:/workspace/out", "-"])]
 fn wrong_usage_is_told(#[case] name: &str, #[case] words: &[&str]) {
     assert_snapshot!(format!("usage_{name}"), Scene::new().talaria(words));
+}
+
+#[test]
+fn help_that_nobody_reads_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_talaria"));
+    let done = command.arg("--help").stdout(writer).output().unwrap();
+    assert_eq!((done.status.code(), done.stderr.len()), (Some(141), 0));
 }
 
 #[test]
