@@ -1,12 +1,11 @@
 //! Files that are there whole or not at all.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::folder::{CLOSED, Folder};
-use crate::profile::ProfileName;
 
 /// The files that are written this way: what else ends in `.tmp` is the agent's.
 const WRITTEN: [&str; 7] = [
@@ -113,39 +112,9 @@ fn stage(folder: &Folder, name: &str, bytes: &[u8], mode: u32) -> io::Result<Fil
     }
 }
 
-/// Removes what writers that were killed left in the directories of these profiles:
-/// `.NAME.PID.tmp` of the files that are written here. Returns each file that was to be removed,
-/// and each directory that could not be looked into, with what came of it.
-///
-/// For a time when nobody writes: at a boot, before anything of the agent's runs.
-///
-/// # Errors
-/// Where the home cannot be searched.
-pub fn sweep_interrupted<'a>(
-    home: &Path,
-    profiles: impl IntoIterator<Item = &'a ProfileName>,
-) -> io::Result<Vec<(PathBuf, io::Result<()>)>> {
-    let open = Folder::open(home)?;
-    let mut swept = Vec::new();
-    for profile in profiles {
-        let relative = profile.directory(Path::new("."));
-        let directory = profile.directory(home);
-        match open.names(&relative) {
-            Ok(names) => swept.extend(names.into_iter().filter(|name| is_staged(name)).map(
-                |name| {
-                    let path = directory.join(name);
-                    let removed = fs::remove_file(&path);
-                    (path, removed)
-                },
-            )),
-            Err(error) => swept.push((directory, Err(error))),
-        }
-    }
-    Ok(swept)
-}
-
-/// Whether a file's name is one that [`stage`] gives to a file of ours.
-fn is_staged(name: &str) -> bool {
+/// Whether a file's name is one that [`stage`] gives to a file of ours, `.NAME.PID.tmp`: where nobody
+/// writes, a writer that was killed left it.
+pub(crate) fn is_staged(name: &str) -> bool {
     let inner = name
         .strip_prefix('.')
         .and_then(|name| name.strip_suffix(".tmp"));
@@ -156,6 +125,8 @@ fn is_staged(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -187,25 +158,20 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_writer_left_is_swept_and_nothing_else() {
+    fn what_a_killed_writer_left_is_known_by_its_name() {
         let directory = tempfile::tempdir().unwrap();
         let folder = Folder::open(directory.path()).unwrap();
         stage(&folder, "auth.json", b"secret", 0o600).unwrap();
-        let staged = directory.path().join(staged_name("auth.json"));
-        let kept = [
+        for name in [
             ".auth.json.x.tmp",
             ".other.7.tmp",
             "auth.json.7.tmp",
             ".env",
-        ];
-        for name in kept {
+        ] {
             fs::write(directory.path().join(name), "").unwrap();
         }
-        let swept = sweep_interrupted(directory.path(), [&ProfileName::default_profile()]).unwrap();
-        assert_eq!(swept.len(), 1);
-        assert_eq!(swept[0].0, staged);
-        assert!(swept[0].1.is_ok());
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), kept.len());
+        let left = folder.names(Path::new("."), is_staged).unwrap();
+        assert_eq!(left, [staged_name("auth.json")]);
     }
 
     #[test]

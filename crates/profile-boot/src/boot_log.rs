@@ -81,6 +81,7 @@ mod tests {
             record,
             slot: None,
             stale: Vec::new(),
+            interrupted: Vec::new(),
         }
     }
 

@@ -6,15 +6,19 @@
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fsync, linkat, mkdirat, openat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, fsync, linkat, mkdirat, openat};
 use rustix::fs::{readlinkat, renameat, statat, symlinkat, unlinkat};
 use rustix::io::Errno;
 
 /// The mode of a file that is its owner's alone.
 pub(crate) const CLOSED: u32 = 0o600;
+
+/// How much of a directory is listed at a time, in bytes.
+const LISTED: usize = 8 << 10;
 
 /// An open directory.
 #[derive(Debug)]
@@ -42,13 +46,29 @@ impl Folder {
         })
     }
 
-    /// The names of what is in a directory below it.
-    pub(crate) fn names(&self, directory: &Path) -> io::Result<Vec<String>> {
+    /// Those names in a directory below it that are `wanted`.
+    pub(crate) fn names(
+        &self,
+        directory: &Path,
+        wanted: impl Fn(&str) -> bool,
+    ) -> io::Result<Vec<String>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let entries = Dir::new(openat(&self.fd, directory, flags, Mode::empty())?)?;
-        entries
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
+        let directory = openat(&self.fd, directory, flags, Mode::empty())?;
+        let mut buffer = [MaybeUninit::uninit(); LISTED];
+        let mut entries = RawDir::new(directory, &mut buffer);
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            names.extend(
+                entry
+                    .file_name()
+                    .to_str()
+                    .ok()
+                    .filter(|name| wanted(name))
+                    .map(str::to_owned),
+            );
+        }
+        Ok(names)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -31,5 +31,4 @@ pub mod reconcile;
 pub mod slot;
 pub mod supervisors;
 
-pub use atomic::sweep_interrupted;
 pub use read::Odd;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use s6_svc::Want;
 
+use crate::atomic::is_staged;
 use crate::folder::Folder;
 use crate::gateway_state::{self, Record};
 use crate::profile::{self, Discovery, ProfileName};
@@ -26,6 +27,8 @@ pub struct Observed {
     pub slot: Option<Want>,
     /// Which of the files that name dead processes are there.
     pub stale: Vec<&'static str>,
+    /// The names of files that are being written, or whose writers were killed.
+    pub interrupted: Vec<String>,
 }
 
 /// What a look at a home and its scandir found.
@@ -107,22 +110,69 @@ pub fn observe_default(home: &Path, scandir: &Path) -> io::Result<Observation> {
 
 fn observe_all(found: Discovery, home: &Path, scandir: &Path) -> io::Result<Observation> {
     let (home, scandir) = (Folder::open(home)?, Folder::open(scandir)?);
-    let observed = found.profiles.into_iter().map(|profile| {
-        let directory = profile.directory(Path::new(""));
-        Observed {
-            record: Record::read_at(&home, &directory),
-            stale: STALE_FILES
-                .into_iter()
-                .filter(|file| matches!(home.kind(directory.join(file)), Ok(Some(_))))
-                .collect(),
-            slot: slot::want_at(&scandir, &profile),
-            profile,
-        }
-    });
+    let observed = found
+        .profiles
+        .into_iter()
+        .map(|profile| observe_one(profile, &home, &scandir));
     Ok(Observation {
         profiles: observed.collect(),
         skipped: found.skipped,
     })
+}
+
+/// Lists the profile's directory once, which is cheaper than to ask for each file that may be there.
+fn observe_one(profile: ProfileName, home: &Folder, scandir: &Folder) -> Observed {
+    let directory = profile.directory(Path::new("."));
+    let is_ours = |name: &str| {
+        name == gateway_state::FILE_NAME || STALE_FILES.contains(&name) || is_staged(name)
+    };
+    let listed = home.names(&directory, is_ours).ok();
+    // A directory that cannot be listed may let those through who know a name.
+    let may_have = |name: &str| {
+        listed
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|listed| listed == name))
+    };
+    let is_there =
+        |name: &str| may_have(name) && matches!(home.kind(directory.join(name)), Ok(Some(_)));
+    Observed {
+        record: if may_have(gateway_state::FILE_NAME) {
+            Record::read_at(home, &directory)
+        } else {
+            Record::None
+        },
+        stale: STALE_FILES
+            .into_iter()
+            .filter(|file| is_there(file))
+            .collect(),
+        interrupted: listed
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|name| is_staged(name))
+            .collect(),
+        slot: slot::want_at(scandir, &profile),
+        profile,
+    }
+}
+
+/// Removes what writers that were killed left. Returns each file that was there, with what came of
+/// it.
+///
+/// For a time when nobody writes: at a boot, before anything of the agent's runs.
+#[must_use]
+pub fn sweep_interrupted(observed: &[Observed], home: &Path) -> Vec<(PathBuf, io::Result<()>)> {
+    let mut swept = Vec::new();
+    for one in observed {
+        let directory = one.profile.directory(home);
+        for path in one.interrupted.iter().map(|file| directory.join(file)) {
+            match fs::remove_file(&path) {
+                // Its name was this process's own as well, which has used and removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => swept.push((path, removed)),
+            }
+        }
+    }
+    swept
 }
 
 /// What has to change so that every profile has a slot that starts as it is meant to.
@@ -218,6 +268,31 @@ pub fn execute(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_writer_left_is_swept_and_nothing_else() {
+        let (home, scandir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let profile = home.path().join("profiles/a");
+        fs::create_dir_all(&profile).unwrap();
+        let swept = [
+            home.path().join(".auth.json.7.tmp"),
+            profile.join(".gateway_state.json.8.tmp"),
+        ];
+        let kept = ["SOUL.md", "gateway.pid", "gateway_state.json", ".x.7.tmp"];
+        let kept = kept.map(|name| profile.join(name));
+        for file in swept.iter().chain(&kept) {
+            fs::write(file, "{}").unwrap();
+        }
+        let seen = observe(home.path(), scandir.path()).unwrap().profiles;
+        assert_eq!(seen[1].stale, ["gateway.pid"]);
+        assert!(matches!(seen[1].record, Record::State { .. }));
+        let removed = sweep_interrupted(&seen, home.path());
+        assert!(removed.iter().all(|(_, result)| result.is_ok()));
+        let paths: Vec<_> = removed.into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, swept);
+        assert!(kept.iter().all(|file| file.exists()));
+        assert_eq!(sweep_interrupted(&seen, home.path()).len(), 0);
+    }
 
     #[test]
     fn one_profile_that_fails_does_not_stop_the_others() {

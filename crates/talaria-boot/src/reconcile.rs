@@ -47,19 +47,13 @@ pub(crate) fn at_boot(identity: &Identity) -> Result<(), BootError> {
 /// Removes what writers left that the last container's end has killed. Only at
 /// a boot: later, somebody may be writing.
 fn sweep_interrupted(home: &Path, observation: &Observation) {
-    let profiles = observation.profiles.iter().map(|one| &one.profile);
-    match profile_boot::sweep_interrupted(home, profiles) {
-        Ok(swept) => swept.iter().for_each(|(path, result)| match result {
+    for (path, swept) in reconcile::sweep_interrupted(&observation.profiles, home) {
+        let path = path.display();
+        match swept {
             Ok(()) => report::step(format_args!(
-                "{}: removed, an interrupted write left it",
-                path.display()
+                "{path}: removed, an interrupted write left it"
             )),
-            Err(error) => {
-                report::warning(format_args!("{}: cannot sweep it: {error}", path.display()));
-            }
-        }),
-        Err(error) => {
-            report::warning(format_args!("{}: cannot sweep it: {error}", home.display()));
+            Err(error) => report::warning(format_args!("{path}: cannot sweep it: {error}")),
         }
     }
 }
