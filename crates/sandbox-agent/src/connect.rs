@@ -3,11 +3,13 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, UnixCredentials, bind, connect,
     getsockopt, listen, socket, sockopt,
 };
 
+use crate::direct::{self, Streams};
 use crate::message;
 
 /// Why no connection came about.
@@ -35,6 +37,9 @@ pub enum ConnectError {
         /// The user id of this process.
         own: u32,
     },
+    /// The client has gone, or has not said how it wants to go on.
+    #[error("the client does not say how it wants to go on")]
+    NoChoice,
     /// A system call failed.
     #[error("cannot {call}")]
     System {
@@ -57,7 +62,7 @@ impl ConnectError {
         match self {
             Self::NotServed(_) => Some("the sandbox's main process must be: sandbox-agent serve"),
             Self::Impostor { .. } => Some("recreate the sandbox"),
-            Self::Refused { .. } | Self::System { .. } => None,
+            Self::Refused { .. } | Self::NoChoice | Self::System { .. } => None,
         }
     }
 }
@@ -111,12 +116,13 @@ pub(crate) fn listener() -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// Hands stdin and stdout to the agent and waits until it is done with them.
+/// Hands stdin and stdout to the agent and waits until it is done with them. With `direct`, hands a
+/// connection over instead where the client comes by one, as [`Offer`](crate::wire::Offer) says.
 ///
 /// # Errors
 ///
 /// [`ConnectError`]: nobody serves, or somebody who should not.
-pub fn run() -> Result<(), ConnectError> {
+pub fn run(direct: bool) -> Result<(), ConnectError> {
     let own = nix::unistd::geteuid().as_raw();
     let socket = messages().map_err(ConnectError::system("make a socket"))?;
     let address = address().map_err(ConnectError::system("name the socket"))?;
@@ -129,20 +135,38 @@ pub fn run() -> Result<(), ConnectError> {
             own,
         });
     }
-    match message::send_with(socket.as_fd(), b"c", &[0, 1]) {
+    let chosen = if direct {
+        direct::offer()?
+    } else {
+        Streams::Stdio
+    };
+    let streams = match &chosen {
+        Streams::Stdio => [0, 1],
+        Streams::Direct(connection) => [connection.as_raw_fd(); 2],
+    };
+    match message::send_with(socket.as_fd(), b"c", &streams) {
         Ok(()) => {}
         Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(ConnectError::Refused { own }),
         Err(source) => {
             return Err(ConnectError::System {
-                call: "hand stdin and stdout over",
+                call: "hand the streams over",
                 source,
             });
         }
     }
-    // This process keeps no end open, so that each side sees the other one's end.
+    // This process keeps no end of a stream that it has handed over, so that each side sees the
+    // other one's end. An exec whose stream it has not tells of the client's end all the same,
+    // where a network that was taken away does not.
+    let own_stdin = matches!(chosen, Streams::Direct(_));
+    drop(chosen);
     crate::sys::close_others(&[socket.as_raw_fd()]);
-    release_stdio();
+    if !own_stdin {
+        release_stdio();
+    }
     loop {
+        if own_stdin && !wait(&socket).map_err(ConnectError::system("wait for the agent"))? {
+            return Ok(());
+        }
         match message::receive(socket.as_fd()) {
             Ok(Some((bytes, _))) if bytes == b"r" => return Err(ConnectError::Refused { own }),
             Ok(Some(_)) | Err(Errno::EINTR) => {}
@@ -153,6 +177,28 @@ pub fn run() -> Result<(), ConnectError> {
                     source,
                 });
             }
+        }
+    }
+}
+
+/// Waits until the agent says something; false where stdin ends first.
+fn wait(agent: &OwnedFd) -> Result<bool, Errno> {
+    let stdin = std::io::stdin();
+    loop {
+        let mut fds = [stdin.as_fd(), agent.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+        }
+        let [stdin_is_ready, agent_is_ready] =
+            fds.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+        if agent_is_ready {
+            return Ok(true);
+        }
+        // All has been said: what comes is nobody's.
+        if stdin_is_ready && !matches!(nix::unistd::read(&stdin, &mut [0; 64]), Ok(1..)) {
+            return Ok(false);
         }
     }
 }

@@ -16,6 +16,8 @@ pub mod client;
 #[cfg(feature = "agent")]
 pub mod connect;
 #[cfg(feature = "agent")]
+mod direct;
+#[cfg(feature = "agent")]
 mod failure;
 #[cfg(feature = "agent")]
 mod identity;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use sandbox_agent::{connect, probe, serve};
 
-const USAGE: &str = "usage: sandbox-agent serve [--lease SECS] | connect | probe | version";
+const USAGE: &str =
+    "usage: sandbox-agent serve [--lease SECS] | connect [--direct] | probe | version";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args_os()
@@ -20,10 +21,8 @@ fn main() -> ExitCode {
             }
             None => usage(),
         },
-        ["connect"] => match connect::run() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error, error.hint()),
-        },
+        ["connect"] => connected(connect::run(false)),
+        ["connect", "--direct"] => connected(connect::run(true)),
         ["probe"] => {
             println!("{}", probe::to_json(&probe::run()));
             ExitCode::SUCCESS
@@ -33,6 +32,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         _ => usage(),
+    }
+}
+
+fn connected(result: Result<(), connect::ConnectError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, error.hint()),
     }
 }
 

@@ -9,7 +9,7 @@
 use proptest::prelude::*;
 use sandbox_agent::wire::{
     Bytes, Channel, Counts, Credit, Decoder, End, Ended, Entry, EntryKind, FrameSet, HEADER, Input,
-    JobInfo, JobState, MAX_DATA, MAX_PAYLOAD, OnDisconnect, Output, Program, RunSpec,
+    JobInfo, JobState, MAX_DATA, MAX_PAYLOAD, Offer, OnDisconnect, Output, Program, RunSpec,
     SessionEffect, ToAgent, ToClient, Variable, Window, WireError,
 };
 
@@ -278,4 +278,22 @@ fn a_ping_has_the_documented_bytes() {
     bytes.clear();
     ToAgent::Data(Channel::Stdin, b"ab".to_vec()).encode(5, &mut bytes);
     assert_eq!(bytes, [0, 0, 0, 3, 0x04, 0, 0, 0, 5, 0, b'a', b'b']);
+}
+
+proptest! {
+    #[test]
+    fn offers_survive_the_way(port in 1..=u16::MAX, clients: [u8; 16], agents: [u8; 16]) {
+        let offer = Offer { port, clients, agents };
+        let line = Offer::to_line(Some(&offer));
+        prop_assert!(line.len() <= Offer::LONGEST);
+        prop_assert_eq!(Offer::parse(line.trim_end_matches('\n')), Some(offer));
+    }
+
+    #[test]
+    fn what_is_no_offer_is_none(line in ".*", port: u16, digits in "[0-9a-fA-F+]{30,34}") {
+        prop_assert_eq!(Offer::parse(&line), None);
+        prop_assert_eq!(Offer::parse(&format!("direct {port} {digits}")), None);
+        prop_assert_eq!(Offer::parse(&format!("direct {port} +{digits} {digits}")), None);
+        prop_assert_eq!(Offer::parse(Offer::to_line(None).trim_end()), None);
+    }
 }

@@ -31,12 +31,14 @@ mod decoder;
 mod error;
 mod field;
 mod frames;
+mod offer;
 mod reply;
 mod request;
 
 pub use decoder::{Decoder, FrameSet, HEADER, Piece};
 pub use error::WireError;
 pub use frames::{ToAgent, ToClient};
+pub use offer::{COME, KEY, Offer, STAY, is_same_key};
 pub use reply::{
     AgentHello, Counts, End, Ended, Failed, Failure, JobInfo, JobState, Metrics, SessionEffect,
     SessionInfo, Status,

@@ -108,11 +108,16 @@ impl Agent {
 
     /// A stream to the agent, and the `connect` that made it.
     pub(crate) fn stream(&self) -> (UnixStream, Child) {
+        self.stream_of(&["connect"])
+    }
+
+    /// The streams of what the agent's program does inside, and its process.
+    pub(crate) fn stream_of(&self, args: &[&str]) -> (UnixStream, Child) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let theirs = OwnedFd::from(theirs);
         let stdin = Stdio::from(theirs.try_clone().unwrap());
         let connect = self
-            .inside(&[INSIDE, "connect"])
+            .inside(&[&[INSIDE], args].concat())
             .stdin(stdin)
             .stdout(Stdio::from(theirs))
             .stderr(Stdio::null())

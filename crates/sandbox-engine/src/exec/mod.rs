@@ -297,6 +297,9 @@ pub(crate) async fn running(engine: &Engine, sessions: &[String]) -> Result<u32,
 fn is_line(seen: &bollard::models::ExecInspectResponse) -> bool {
     seen.process_config.as_ref().is_some_and(|process| {
         process.entrypoint.as_deref() == Some(crate::agent::PROGRAM_PATH)
-            && process.arguments.as_deref() == Some(&["connect".to_owned()])
+            && process
+                .arguments
+                .as_deref()
+                .is_some_and(|arguments| arguments == crate::inside::CONNECT)
     })
 }

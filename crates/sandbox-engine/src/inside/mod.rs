@@ -1,8 +1,10 @@
 //! Speaking to the agent inside a sandbox.
 //!
-//! One exec is attached for each client and stays open; everything else goes over its stream.
+//! One exec is attached for each client and stays open; everything else goes over its stream, or
+//! over a connection that is made beside it.
 
 mod busy;
+mod direct;
 mod run;
 mod stream;
 
@@ -18,6 +20,7 @@ use crate::error::RequestError;
 
 pub(crate) use busy::{PATIENCE, busy, says};
 pub use run::{exec_over, run_over};
+pub(crate) use stream::CONNECT;
 pub use stream::{AgentReader, AgentWriter};
 
 /// Why the agent of a sandbox cannot be spoken to.

@@ -1,24 +1,32 @@
 //! The byte stream to an agent: an attached exec, without the frames that the engine puts around
-//! its output.
+//! its output, or beside that exec a connection of our own.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
+use sandbox_client::wire::{COME, Offer, STAY};
 use sandbox_core::text;
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio_util::io::StreamReader;
 
+use super::direct::{self, Place};
 use crate::agent::PROGRAM_PATH;
 use crate::connect::Engine;
 use crate::error::{Doing as _, Fault, RequestError, tell};
+use crate::network::NETWORK;
 
 /// How much of what is said beside the protocol is kept, in bytes.
 const MOST_HEARD: usize = 1000;
+
+/// What the agent's program is to do there.
+pub(crate) const CONNECT: [&str; 2] = ["connect", "--direct"];
 
 /// To an agent.
 pub type AgentWriter = Pin<Box<dyn AsyncWrite + Send>>;
@@ -27,9 +35,21 @@ type Pieces = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 /// From an agent.
 pub struct AgentReader {
-    pieces: StreamReader<Pieces, Bytes>,
+    direct: Option<Direct>,
+    exec: ExecReader,
     heard: Heard,
 }
+
+/// What is read in place of the exec's stream.
+struct Direct {
+    stream: OwnedReadHalf,
+    /// With its end, the exec's process ends, and the agent knows that nobody is here.
+    #[expect(dead_code, reason = "held for its end")]
+    exec: AgentWriter,
+}
+
+/// What an attached exec writes to its stdout.
+struct ExecReader(StreamReader<Pieces, Bytes>);
 
 /// What the program that leads to the agent says where it fails.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +81,7 @@ impl std::fmt::Debug for AgentReader {
     }
 }
 
-impl AsyncRead for AgentReader {
+impl AsyncRead for ExecReader {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -70,9 +90,9 @@ impl AsyncRead for AgentReader {
         // Several pieces at a time, as many as there are: fewer turns for those who read.
         let before = buf.filled().len();
         loop {
-            match Pin::new(&mut self.pieces).poll_read(cx, buf) {
+            match Pin::new(&mut self.0).poll_read(cx, buf) {
                 Poll::Ready(Ok(())) if buf.remaining() > 0 && buf.filled().len() > before => {
-                    if !matches!(Pin::new(&mut self.pieces).poll_fill_buf(cx), Poll::Ready(Ok(more)) if !more.is_empty())
+                    if !matches!(Pin::new(&mut self.0).poll_fill_buf(cx), Poll::Ready(Ok(more)) if !more.is_empty())
                     {
                         return Poll::Ready(Ok(()));
                     }
@@ -84,6 +104,46 @@ impl AsyncRead for AgentReader {
     }
 }
 
+impl ExecReader {
+    /// Waits for the end of an exec that has nothing more to say.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match ready!(Pin::new(&mut self.0).poll_fill_buf(cx)) {
+                Ok(some) if !some.is_empty() => {
+                    let count = some.len();
+                    Pin::new(&mut self.0).consume(count);
+                }
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl AsyncRead for AgentReader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let Self { direct, exec, .. } = &mut *self;
+        let Some(direct) = direct else {
+            return Pin::new(exec).poll_read(cx, buf);
+        };
+        let direct = &mut direct.stream;
+        if let Poll::Ready(read) = Pin::new(&mut *direct).poll_read(cx, buf) {
+            return Poll::Ready(read);
+        }
+        // It ends with the sandbox, of which a network that is taken away does not tell.
+        ready!(exec.poll_end(cx));
+        // What came last may have come between the two looks.
+        let last = Pin::new(direct).poll_read(cx, buf);
+        if last.is_pending() {
+            return Poll::Ready(Ok(()));
+        }
+        last
+    }
+}
+
 impl Engine {
     /// Opens a stream to the agent in a container.
     ///
@@ -91,12 +151,63 @@ impl Engine {
     ///
     /// When the engine refuses. Whether an agent is there shows when it is spoken to.
     pub async fn agent_stream(&self, id: &str) -> Result<(AgentReader, AgentWriter), RequestError> {
+        let (place, attached) = tokio::join!(self.place(id), self.attach(id));
+        let (mut exec, mut input, heard) = attached?;
+        // What does not answer as it should does not greet either.
+        let line = direct::read_line(&mut exec).await.unwrap_or_default();
+        let stream = match (Offer::parse(&line), place) {
+            (Some(offer), Some(place)) => direct::come(&offer, place).await,
+            _ => None,
+        };
+        let word = if stream.is_some() { COME } else { STAY };
+        // The same of what does not listen.
+        drop(input.write_all(&[word]).await);
+        drop(input.flush().await);
+        let (direct, writer): (_, AgentWriter) = match stream.map(TcpStream::into_split) {
+            Some((stream, writer)) => {
+                let direct = Direct {
+                    stream,
+                    exec: input,
+                };
+                (Some(direct), Box::pin(writer))
+            }
+            None => (None, input),
+        };
+        let reader = AgentReader {
+            direct,
+            exec,
+            heard,
+        };
+        Ok((reader, writer))
+    }
+
+    /// Where a container is in the network that sandboxes have to themselves. In another one, there
+    /// may be somebody who can listen.
+    async fn place(&self, id: &str) -> Option<Place> {
+        // Without it, everything goes over the exec.
+        let found = self.look(id).await.ok()?;
+        let mut networks = found.network_settings?.networks?;
+        let end = networks.remove(NETWORK)?;
+        Some(Place {
+            address: end.ip_address?.parse().ok()?,
+            gateway: end.gateway?.parse().ok()?,
+        })
+    }
+
+    /// Runs what leads to the agent.
+    async fn attach(&self, id: &str) -> Result<(ExecReader, AgentWriter, Heard), RequestError> {
         let doing = || format!("run the agent's connection in container {id}");
         let options = CreateExecOptions {
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            cmd: Some(vec![PROGRAM_PATH.to_owned(), "connect".to_owned()]),
+            cmd: Some(
+                [PROGRAM_PATH]
+                    .iter()
+                    .chain(&CONNECT)
+                    .map(ToString::to_string)
+                    .collect(),
+            ),
             ..CreateExecOptions::default()
         };
         let exec = tell(self.docker.create_exec(id, options))
@@ -128,10 +239,6 @@ impl Engine {
             std::future::ready(kept)
         });
         let pieces: Pieces = Box::pin(pieces);
-        let reader = AgentReader {
-            pieces: StreamReader::new(pieces),
-            heard,
-        };
-        Ok((reader, input))
+        Ok((ExecReader(StreamReader::new(pieces)), input, heard))
     }
 }

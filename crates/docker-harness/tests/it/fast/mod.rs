@@ -2,6 +2,7 @@
 //! terminal.
 
 mod broker;
+mod direct;
 mod ends;
 mod examples;
 mod killed;
