@@ -136,7 +136,7 @@ pub fn run(direct: bool) -> Result<(), ConnectError> {
         });
     }
     let chosen = if direct {
-        direct::offer()?
+        direct::choose()?
     } else {
         Streams::Stdio
     };

@@ -1,11 +1,11 @@
 //! The way past the engine: a client that can reach the sandbox's network comes by a connection of
 //! its own, which spares every byte five copies and every frame four processes.
 //!
-//! What a client has to know to be let in goes over the exec's stream, which only the engine's users
-//! have. The port is open until it has come, or has said that it does not.
+//! What a client has to know to be let in is said on a stream that only the engine's users have. The
+//! door is open until it has come, or has said that it does not.
 
 use std::io::Write as _;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -19,11 +19,103 @@ use crate::connect::ConnectError;
 use crate::sys;
 use crate::wire::{COME, KEY, Offer, STAY, is_same_key};
 
-/// How long a client may take to choose.
-const CHOOSING: Duration = Duration::from_secs(10);
+/// How long a door is open.
+const OPEN: Duration = Duration::from_secs(10);
 
 /// How many connections are listened to at once; the oldest one makes room for the next.
 const STRANGERS: usize = 16;
+
+/// After how many seconds without a word the other side's kernel is asked for one, how often again,
+/// and for how many milliseconds it may leave that, or data, unanswered.
+const QUIET: u32 = 2;
+const AGAIN: u32 = 1;
+const UNHEARD: u32 = 3_500;
+
+/// A port at which one client is waited for.
+#[derive(Debug)]
+pub(crate) struct Door {
+    listener: OwnedFd,
+    offer: Offer,
+    strangers: Vec<Stranger>,
+    until: Instant,
+}
+
+/// A connection of somebody who has not shown the whole key yet.
+#[derive(Debug)]
+struct Stranger {
+    socket: OwnedFd,
+    shown: Vec<u8>,
+}
+
+impl Door {
+    /// Opens one, and says so on stdout, or that there is none: without a network.
+    ///
+    /// # Errors
+    ///
+    /// Where stdout takes nothing.
+    pub(crate) fn open() -> std::io::Result<Option<Self>> {
+        let door = Self::listen().ok();
+        let line = Offer::to_line(door.as_ref().map(|door| &door.offer));
+        let mut stdout = std::io::stdout();
+        stdout.write_all(line.as_bytes())?;
+        stdout.flush()?;
+        Ok(door)
+    }
+
+    fn listen() -> Result<Self, Errno> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let listener = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
+        // The kernel chooses the port.
+        bind(listener.as_raw_fd(), &SockaddrIn::new(0, 0, 0, 0, 0))?;
+        listen(&listener, Backlog::new(16)?)?;
+        let offer = Offer {
+            port: getsockname::<SockaddrIn>(listener.as_raw_fd())?.port(),
+            clients: sys::random(),
+            agents: sys::random(),
+        };
+        Ok(Self {
+            listener,
+            offer,
+            strangers: Vec::new(),
+            until: Instant::now() + OPEN,
+        })
+    }
+
+    /// How long it is still open.
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// What can be read where somebody has come, or has more to show.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let strangers = self.strangers.iter();
+        let strangers = strangers.map(|stranger| stranger.socket.as_fd());
+        strangers.chain([self.listener.as_fd()])
+    }
+
+    /// Looks after those who have come: the client, once it has shown its key.
+    pub(crate) fn attend(&mut self) -> Option<OwnedFd> {
+        let mut client = None;
+        let done = self.strangers.extract_if(.., Stranger::has_shown_all);
+        for stranger in done {
+            client = stranger.let_in(&self.offer).or(client);
+        }
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        if let Ok(fd) = accept4(self.listener.as_raw_fd(), flags) {
+            if self.strangers.len() >= STRANGERS {
+                self.strangers.remove(0);
+            }
+            #[expect(unsafe_code, reason = "accept4 gives a number")]
+            // SAFETY: the kernel has just made it for this process.
+            let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+            self.strangers.push(Stranger {
+                socket,
+                shown: Vec::new(),
+            });
+        }
+        client
+    }
+}
 
 /// What the agent reads and writes.
 pub(crate) enum Streams {
@@ -31,45 +123,10 @@ pub(crate) enum Streams {
     Direct(OwnedFd),
 }
 
-/// A connection of somebody who has not shown the whole key yet.
-struct Stranger {
-    socket: OwnedFd,
-    shown: Vec<u8>,
-}
-
-/// Says where the client may come to, and waits until it has chosen.
-pub(crate) fn offer() -> Result<Streams, ConnectError> {
-    // Where there is no network, there is the stream.
-    let listener = listener().ok();
-    let offer = listener.as_ref().map(|(_, port)| Offer {
-        port: *port,
-        clients: sys::random(),
-        agents: sys::random(),
-    });
-    let line = Offer::to_line(offer.as_ref());
-    let mut stdout = std::io::stdout();
-    let said = stdout
-        .write_all(line.as_bytes())
-        .and_then(|()| stdout.flush());
-    said.map_err(|_| ConnectError::NoChoice)?;
-    let listener = listener.as_ref().map(|(listener, _)| listener);
-    choose(listener.zip(offer.as_ref()))
-}
-
-/// A port that the kernel chooses.
-fn listener() -> Result<(OwnedFd, u16), Errno> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let listener = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
-    bind(listener.as_raw_fd(), &SockaddrIn::new(0, 0, 0, 0, 0))?;
-    listen(&listener, Backlog::new(16)?)?;
-    let port = getsockname::<SockaddrIn>(listener.as_raw_fd())?.port();
-    Ok((listener, port))
-}
-
-/// Waits for the client's word on stdin, and lets it in at the port meanwhile.
-fn choose(open: Option<(&OwnedFd, &Offer)>) -> Result<Streams, ConnectError> {
-    let until = Instant::now() + CHOOSING;
-    let mut strangers: Vec<Stranger> = Vec::new();
+/// Says where the client may come to, and waits for its word on stdin.
+pub(crate) fn choose() -> Result<Streams, ConnectError> {
+    let mut door = Door::open().map_err(|_| ConnectError::NoChoice)?;
+    let until = Instant::now() + OPEN;
     let mut client = None;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -77,12 +134,9 @@ fn choose(open: Option<(&OwnedFd, &Offer)>) -> Result<Streams, ConnectError> {
             return Err(ConnectError::NoChoice);
         }
         let stdin = std::io::stdin();
-        let mut fds = vec![PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-        if let Some((listener, _)) = open {
-            let all = strangers.iter().map(|stranger| stranger.socket.as_fd());
-            let all = all.chain([listener.as_fd()]);
-            fds.extend(all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        }
+        let fds = [stdin.as_fd()].into_iter();
+        let fds = fds.chain(door.iter().flat_map(Door::fds));
+        let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let timeout = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -93,33 +147,13 @@ fn choose(open: Option<(&OwnedFd, &Offer)>) -> Result<Streams, ConnectError> {
                 });
             }
         }
-        if fds.first().is_some_and(is_ready) {
+        let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+        if fds.first().is_some_and(ready) {
             return word(client);
         }
-        let Some((listener, offer)) = open else {
-            continue;
-        };
-        for stranger in strangers.extract_if(.., Stranger::has_shown_all) {
-            client = stranger.let_in(offer).or(client);
-        }
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        if let Ok(fd) = accept4(listener.as_raw_fd(), flags) {
-            if strangers.len() >= STRANGERS {
-                strangers.remove(0);
-            }
-            #[expect(unsafe_code, reason = "accept4 gives a number")]
-            // SAFETY: the kernel has just made it for this process.
-            let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-            strangers.push(Stranger {
-                socket,
-                shown: Vec::new(),
-            });
-        }
+        drop(fds);
+        client = door.as_mut().and_then(Door::attend).or(client);
     }
-}
-
-fn is_ready(fd: &PollFd<'_>) -> bool {
-    fd.revents().is_some_and(|events| !events.is_empty())
 }
 
 /// What the client says on stdin: one byte, and not one more is read.
@@ -151,9 +185,17 @@ impl Stranger {
         if !is_same_key(&key, &offer.clients) {
             return None;
         }
-        // Frames are small and waited for.
-        setsockopt(&self.socket, sockopt::TcpNoDelay, &true).ok()?;
+        prepare(&self.socket).ok()?;
         let shown = nix::unistd::write(&self.socket, &offer.agents);
         (shown == Ok(KEY)).then_some(self.socket)
     }
+}
+
+fn prepare(socket: &OwnedFd) -> Result<(), Errno> {
+    // Frames are small and waited for.
+    setsockopt(socket, sockopt::TcpNoDelay, &true)?;
+    setsockopt(socket, sockopt::KeepAlive, &true)?;
+    setsockopt(socket, sockopt::TcpKeepIdle, &QUIET)?;
+    setsockopt(socket, sockopt::TcpKeepInterval, &AGAIN)?;
+    setsockopt(socket, sockopt::TcpUserTimeout, &UNHEARD)
 }

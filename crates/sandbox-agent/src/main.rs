@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use sandbox_agent::{connect, probe, serve};
 
 const USAGE: &str =
-    "usage: sandbox-agent serve [--lease SECS] | connect [--direct] | probe | version";
+    "usage: sandbox-agent serve [--lease SECS] [--direct] | connect [--direct] | probe | version";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args_os()
@@ -42,14 +42,22 @@ fn connected(result: Result<(), connect::ConnectError>) -> ExitCode {
     }
 }
 
-fn options(args: &[&str]) -> Option<serve::Options> {
+fn options(mut args: &[&str]) -> Option<serve::Options> {
     let mut options = serve::Options::default();
-    match *args {
-        [] => {}
-        ["--lease", secs] => options.lease_secs = secs.parse().ok()?,
-        _ => return None,
+    loop {
+        args = match *args {
+            [] => return Some(options),
+            ["--lease", secs, ref rest @ ..] => {
+                options.lease_secs = secs.parse().ok()?;
+                rest
+            }
+            ["--direct", ref rest @ ..] => {
+                options.direct = true;
+                rest
+            }
+            _ => return None,
+        };
     }
-    Some(options)
 }
 
 fn usage() -> ExitCode {

@@ -7,7 +7,7 @@
 
 mod common;
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -52,25 +52,41 @@ impl Agent {
     }
 }
 
+fn come(offer: &Offer) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, offer.port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Whether a key lets one in.
+fn lets_in(stream: &mut TcpStream, key: &[u8], offer: &Offer) -> bool {
+    stream.write_all(key).unwrap();
+    let mut shown: Vec<u8> = Vec::new();
+    let mut rest = [0; KEY];
+    // What was not read there is a connection reset here.
+    while shown.len() < KEY
+        && let Ok(count @ 1..) = stream.read(&mut rest)
+    {
+        shown.extend(&rest[..count]);
+    }
+    shown == offer.agents
+}
+
 impl Offered {
     fn come(&self) -> TcpStream {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.offer.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+        come(&self.offer)
     }
 
-    /// Whether a key lets one in.
     fn lets_in(&self, stream: &mut TcpStream, key: &[u8]) -> bool {
-        stream.write_all(key).unwrap();
-        let mut shown: Vec<u8> = Vec::new();
-        let mut rest = [0; KEY];
-        // What was not read there is a connection reset here.
-        while shown.len() < KEY
-            && let Ok(count @ 1..) = stream.read(&mut rest)
-        {
-            shown.extend(&rest[..count]);
-        }
-        shown == self.offer.agents
+        lets_in(stream, key, &self.offer)
+    }
+
+    /// A client that came by a connection of its own.
+    fn come_in(mut self) -> (Connected, UnixStream) {
+        let mut stream = self.come();
+        assert!(lets_in(&mut stream, &self.offer.clients, &self.offer));
+        self.stream.write_all(&[COME]).unwrap();
+        self.client_over(stream)
     }
 
     /// A client, and the exec's stream, with which it ends.
@@ -169,4 +185,28 @@ fn where_a_client_ends_so_do_its_command_and_its_connect(
     let ended = client.connect.wait().unwrap();
     assert!(ended.success(), "{ended}");
     common::wait_until("the command's end", || agent.count("sleep 4711") == 0);
+}
+
+#[test]
+fn an_agent_that_is_told_to_waits_for_its_first_client_and_no_other() {
+    let mut agent = Agent::with(&["serve", "--lease", "60", "--direct"]);
+    let stdout = agent.unshare.stdout.take().unwrap();
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    let offer = Offer::parse(line.trim_end()).unwrap();
+    let mut mute = come(&offer);
+    assert!(!lets_in(&mut come(&offer), &[0; KEY], &offer));
+    let mut stream = come(&offer);
+    assert!(lets_in(&mut stream, &offer.clients, &offer));
+    let fd = OwnedFd::from(stream);
+    let mut client = Client::new(fd.try_clone().unwrap(), fd, PATIENCE).unwrap();
+    let said = client.run(RunSpec::shell("echo first")).unwrap();
+    assert_eq!(said.text(), "first\n");
+    // Its door is closed, and others come as ever.
+    assert_eq!(mute.read(&mut [0]).unwrap_or(0), 0);
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, offer.port)).is_err());
+    assert_eq!(agent.client().shell("echo second").text(), "second\n");
+    drop(client);
+    let mut third = agent.offered().come_in();
+    assert_eq!(third.0.shell("echo third").text(), "third\n");
 }

@@ -67,6 +67,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes that hexadecimal digits stand for, up to what is none.
+pub(crate) fn from_hex(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks_exact(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    pairs.map_while(byte).collect()
+}
+
 pub(crate) async fn kill(engine: &Engine, id: &str, user: Option<&str>, mark: &str) -> Killed {
     let asked = timeout(WITHIN, attempt(engine, id, user, mark)).await;
     let counts = asked.ok().and_then(|told| told.ok().flatten());

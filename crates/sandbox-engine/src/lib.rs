@@ -32,7 +32,7 @@ pub use events::Event;
 pub use exec::{Channel, Exec, ExecError, Ran, Stdin};
 pub use failure::Error;
 pub use image::{ImageError, Progress, Pull};
-pub use inside::{AgentError, AgentReader, AgentWriter, exec_over, run_over};
+pub use inside::{AgentError, AgentReader, AgentWriter, Doorway, exec_over, run_over};
 pub use network::{NETWORK, NetworkState};
 pub use sandbox::{
     Ask, Attached, Listed, Reaped, Reaping, Run, Sandbox, SandboxError, Verified, Why,

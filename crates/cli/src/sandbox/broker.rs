@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sandbox_core::Owner;
 use sandbox_engine::client::broker::{self, OpenFailure, Opened, Opener};
-use sandbox_engine::{AgentReader, AgentWriter, Engine, Error};
+use sandbox_engine::{AgentReader, AgentWriter, Doorway, Engine, Error};
 use tokio::sync::OnceCell;
 
 use super::args::{Broker, BrokerCommand};
@@ -72,7 +72,22 @@ struct Sandboxes {
 }
 
 impl Sandboxes {
-    async fn find(&self, name: &str) -> Result<Opened<AgentReader, AgentWriter>> {
+    async fn find(
+        &self,
+        name: &str,
+        doorway: Option<&str>,
+    ) -> Result<Opened<AgentReader, AgentWriter>> {
+        // The engine need not be asked for a sandbox whose agent waits.
+        if let Some(doorway) = doorway.and_then(Doorway::parse)
+            && let Some((reader, writer)) = doorway.enter().await
+        {
+            let hash = doorway.agent_hash();
+            return Ok(Opened {
+                reader,
+                writer,
+                hash,
+            });
+        }
         let engine = self
             .engine
             .get_or_try_init(|| connect(self.named.as_deref()))
@@ -98,8 +113,9 @@ impl Opener for Sandboxes {
     async fn open(
         &self,
         sandbox: &str,
+        doorway: Option<&str>,
     ) -> std::result::Result<Opened<AgentReader, AgentWriter>, (OpenFailure, String)> {
-        self.find(sandbox).await.map_err(|failure| {
+        self.find(sandbox, doorway).await.map_err(|failure| {
             let kind = match &failure {
                 Failure::NoSandbox { .. } | Failure::Ambiguous { .. } => OpenFailure::NotFound,
                 Failure::NoAgent { .. } => OpenFailure::NoAgent,

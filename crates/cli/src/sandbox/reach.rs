@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::getuid;
-use sandbox_engine::Sandbox;
 use sandbox_engine::client::broker::{self, BrokerError, OpenFailure, Place};
 use sandbox_engine::client::{Client, Patience};
 use sandbox_engine::find::{candidates, current_context};
+use sandbox_engine::{Doorway, Sandbox};
 
 use super::failure::{Failure, Result};
 use super::{caller, connect, ls};
@@ -36,7 +36,7 @@ impl Way<'_> {
     /// The agent of the sandbox with that name, id or task, or else the sandbox.
     pub(super) async fn reach(self, name: &str) -> Result<Reached> {
         if !self.direct {
-            match self.through_broker(name).await {
+            match self.through_broker(name, None).await {
                 Ok(client) => return Ok(Reached::Agent(client)),
                 // It may have none, or the broker could not say.
                 Err(BrokerError::Open {
@@ -63,7 +63,8 @@ impl Way<'_> {
         if self.direct {
             return sandbox;
         }
-        match self.through_broker(sandbox.name()).await {
+        let doorway = sandbox.doorway().await;
+        match self.through_broker(sandbox.name(), doorway).await {
             Ok(client) => sandbox.with_client(client),
             // The sandbox has a connection of its own to make.
             Err(_) => sandbox,
@@ -80,7 +81,12 @@ impl Way<'_> {
         }
     }
 
-    async fn through_broker(self, name: &str) -> std::result::Result<Client, BrokerError> {
+    async fn through_broker(
+        self,
+        name: &str,
+        doorway: Option<Doorway>,
+    ) -> std::result::Result<Client, BrokerError> {
+        let doorway = doorway.map(|doorway| doorway.to_word());
         let place = self.place();
         let named = self.engine.map(str::to_owned);
         let start = move || {
@@ -95,7 +101,8 @@ impl Way<'_> {
             command.arg("broker");
             command
         };
-        broker::connect(&place, &build(), name, Patience::default(), start).await
+        let doorway = doorway.as_deref();
+        broker::connect(&place, &build(), name, doorway, Patience::default(), start).await
     }
 
     /// Where this user's broker for this engine is.

@@ -25,8 +25,8 @@ const LINGER: Duration = Duration::from_millis(5);
 pub(crate) struct Connection {
     pub(crate) input: OwnedFd,
     pub(crate) output: OwnedFd,
-    /// To the `connect` that handed the other two over.
-    pub(crate) control: OwnedFd,
+    /// To the `connect` that handed the other two over; nothing where the client came by itself.
+    pub(crate) control: Option<OwnedFd>,
     pub(crate) decoder: Decoder<ToAgent>,
     waiting: Vec<u8>,
     sent: usize,
@@ -54,7 +54,7 @@ pub(crate) enum Request {
 }
 
 impl Connection {
-    pub(crate) fn new(input: OwnedFd, output: OwnedFd, control: OwnedFd) -> Self {
+    pub(crate) fn new(input: OwnedFd, output: OwnedFd, control: Option<OwnedFd>) -> Self {
         Self {
             input,
             output,

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use super::connection::{Connection, Request};
 use super::output::{Got, Sink};
 use super::{Agent, command::Owner};
+use crate::direct::Door;
 use crate::message::{self, FromKeeper};
 use crate::wire::{Channel, Credit, Failure, ToAgent, ToClient};
 use crate::{process, sys};
@@ -24,6 +25,7 @@ const FRAMES: usize = 64;
 pub(super) enum Event {
     Signal,
     Listener,
+    Door,
     Stranger(usize),
     Input(u64),
     Output(u64),
@@ -47,6 +49,9 @@ impl Agent {
         let (read, write) = (PollFlags::POLLIN, PollFlags::POLLOUT);
         watch(Event::Signal, self.signals.as_fd(), read);
         watch(Event::Listener, self.listener.as_fd(), read);
+        for fd in self.door.iter().flat_map(Door::fds) {
+            watch(Event::Door, fd, read);
+        }
         for (at, socket) in self.strangers.iter().enumerate() {
             watch(Event::Stranger(at), socket.as_fd(), read);
         }
@@ -57,7 +62,9 @@ impl Agent {
             if connection.wants_input() && !connection.more {
                 watch(Event::Input(*id), connection.input.as_fd(), read);
             }
-            watch(Event::Control(*id), connection.control.as_fd(), read);
+            if let Some(control) = &connection.control {
+                watch(Event::Control(*id), control.as_fd(), read);
+            }
         }
         for (id, kept) in &self.keepers {
             watch(Event::Keeper(*id), kept.keeper.socket.as_fd(), read);
@@ -144,6 +151,7 @@ impl Agent {
                 self.reap();
             }
             Event::Listener => self.accept(),
+            Event::Door => self.attend_door(),
             Event::Stranger(at) => self.receive_streams(at),
             Event::Input(id) => self.read_client(id),
             Event::Output(id) => {
@@ -198,7 +206,21 @@ impl Agent {
         if sys::nonblocking(&input).is_err() || sys::nonblocking(&output).is_err() {
             return;
         }
-        let mut connection = Connection::new(input, output, control);
+        self.admit(Connection::new(input, output, Some(control)));
+    }
+
+    /// Somebody has come to the door, and the door is closed behind the client.
+    fn attend_door(&mut self) {
+        let Some(input) = self.door.as_mut().and_then(Door::attend) else {
+            return;
+        };
+        self.door = None;
+        if let Ok(output) = input.try_clone() {
+            self.admit(Connection::new(input, output, None));
+        }
+    }
+
+    fn admit(&mut self, mut connection: Connection) {
         if self.connections.len() >= CLIENTS {
             let mute = self.connections.iter().find(|(_, client)| !client.greeted);
             if let Some(id) = mute.map(|(id, _)| *id) {
@@ -315,6 +337,7 @@ impl Agent {
     /// What is due by now.
     pub(super) fn keep_time(&mut self) {
         let now = Instant::now();
+        self.door.take_if(|door| door.left().is_zero());
         let mut late = Vec::new();
         let mut lost = Vec::new();
         for (id, command) in &mut self.commands {

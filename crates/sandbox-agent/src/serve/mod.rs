@@ -21,6 +21,7 @@ use nix::poll::PollTimeout;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::direct::Door;
 use crate::failure::Problem;
 use crate::keeper::Keeper;
 use crate::lease::Lease;
@@ -72,6 +73,8 @@ const BACKLOG: usize = 64;
 struct Agent {
     listener: OwnedFd,
     signals: SignalFd,
+    /// Where the first client may come to.
+    door: Option<Door>,
     /// Connected, but nothing has been handed over yet.
     strangers: Vec<OwnedFd>,
     connections: BTreeMap<u64, Connection>,
@@ -106,6 +109,9 @@ struct Agent {
 pub struct Options {
     /// After how many seconds without use the sandbox ends; 0 for never.
     pub lease_secs: u32,
+    /// Whether the first client may come by a connection of its own, as
+    /// [`Offer`](crate::wire::Offer) says.
+    pub direct: bool,
 }
 
 /// Serves until the lease lapses or a signal ends it; the exit code.
@@ -144,6 +150,7 @@ pub fn run(options: Options) -> Result<u8, ServeError> {
     let mut agent = Agent {
         listener,
         signals,
+        door: None,
         strangers: Vec::new(),
         connections: BTreeMap::new(),
         commands: BTreeMap::new(),
@@ -165,6 +172,10 @@ pub fn run(options: Options) -> Result<u8, ServeError> {
         was_busy: false,
         buffer: vec![0; 64 << 10],
     };
+    if options.direct {
+        // Where nobody hears of it, nobody comes.
+        agent.door = Door::open().unwrap_or_default();
+    }
     Ok(agent.serve())
 }
 
@@ -243,6 +254,9 @@ impl Agent {
             if command.terminal && command.settled {
                 at_most(Duration::from_millis(20));
             }
+        }
+        if let Some(door) = &self.door {
+            at_most(door.left());
         }
         for connection in self.connections.values() {
             if connection.is_due() {

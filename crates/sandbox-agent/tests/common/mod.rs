@@ -81,7 +81,9 @@ impl Agent {
             "sh",
             PROGRAM,
         ]);
-        let unshare = command.args(args).stdin(Stdio::null()).spawn().unwrap();
+        let (stdin, stdout) = (Stdio::null(), Stdio::piped());
+        let spawned = command.args(args).stdin(stdin).stdout(stdout).spawn();
+        let unshare = spawned.unwrap();
         let mut pid = 0;
         let children = format!("/proc/{0}/task/{0}/children", unshare.id());
         wait_until("the agent's start", || {

@@ -72,7 +72,8 @@ impl BrokerError {
 }
 
 /// Speaks to a sandbox's agent through the broker of this place, which is started by `command`
-/// where there is none. The command is to call [`serve`](super::serve), in a session of its own, and
+/// where there is none. `doorway` is where the agent of a new sandbox waits for its first client, as
+/// the broker's [`Opener`](super::Opener) understands it. The command is to call [`serve`](super::serve), in a session of its own, and
 /// when it is ready, to write something to its stdout and close it. One that ends without a word
 /// cannot serve, and is not waited for.
 ///
@@ -83,12 +84,13 @@ pub async fn connect(
     place: &Place,
     build: &str,
     sandbox: &str,
+    doorway: Option<&str>,
     patience: Patience,
     command: impl Fn() -> Command,
 ) -> Result<Client, BrokerError> {
     let ask = Ask {
         build: build.to_owned(),
-        wish: Wish::Open(sandbox.to_owned()),
+        wish: Wish::Open(sandbox.to_owned(), doorway.map(str::to_owned)),
     };
     let line = ask.to_line();
     if line.len() > LONGEST || Ask::parse(line.trim_end_matches('\n')).as_ref() != Some(&ask) {

@@ -1,12 +1,13 @@
 //! The two lines that come before the agent's protocol.
 //!
 //! ```text
-//! client: talaria-broker 1 BUILD open SANDBOX\n
+//! client: talaria-broker 1 BUILD open SANDBOX [DOORWAY]\n
 //! broker: ok\n | other BUILD\n | error KIND TEXT\n
 //! ```
 //!
-//! `BUILD` says which build of the program speaks; it and `SANDBOX` are without spaces. `stop` in
-//! place of `open SANDBOX` asks the broker to end. A line has at most [`LONGEST`] bytes.
+//! `BUILD` says which build of the program speaks; it, `SANDBOX` and `DOORWAY` are without spaces.
+//! `DOORWAY` is where the agent of a new sandbox waits for its first client, in words of the
+//! program's own. `stop` in place of `open SANDBOX` asks the broker to end. A line has at most [`LONGEST`] bytes.
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -18,8 +19,8 @@ const MAGIC: &str = "talaria-broker 1";
 /// What a client wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wish {
-    /// To speak to the agent of this sandbox.
-    Open(String),
+    /// To speak to the agent of this sandbox, which may wait somewhere.
+    Open(String, Option<String>),
     /// That the broker ends.
     Stop,
 }
@@ -67,7 +68,10 @@ impl Ask {
     pub(crate) fn to_line(&self) -> String {
         let build = &self.build;
         match &self.wish {
-            Wish::Open(sandbox) => format!("{MAGIC} {build} open {sandbox}\n"),
+            Wish::Open(sandbox, None) => format!("{MAGIC} {build} open {sandbox}\n"),
+            Wish::Open(sandbox, Some(doorway)) => {
+                format!("{MAGIC} {build} open {sandbox} {doorway}\n")
+            }
             Wish::Stop => format!("{MAGIC} {build} stop\n"),
         }
     }
@@ -77,7 +81,11 @@ impl Ask {
         let words: Vec<_> = rest.split(' ').collect();
         let (build, wish) = match words[..] {
             [build, "open", sandbox] if !sandbox.is_empty() => {
-                (build, Wish::Open(sandbox.to_owned()))
+                (build, Wish::Open(sandbox.to_owned(), None))
+            }
+            [build, "open", sandbox, doorway] if !sandbox.is_empty() && !doorway.is_empty() => {
+                let doorway = Some(doorway.to_owned());
+                (build, Wish::Open(sandbox.to_owned(), doorway))
             }
             [build, "stop"] => (build, Wish::Stop),
             _ => return None,
@@ -141,8 +149,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn asks_survive_the_way(build in "[!-~]{1,20}", sandbox in "[!-~]{1,80}", stop: bool) {
-            let wish = if stop { Wish::Stop } else { Wish::Open(sandbox) };
+        fn asks_survive_the_way(
+            build in "[!-~]{1,20}",
+            open in proptest::option::of(("[!-~]{1,80}", proptest::option::of("[!-~]{1,80}"))),
+        ) {
+            let wish = open.map_or(Wish::Stop, |(sandbox, doorway)| Wish::Open(sandbox, doorway));
             let ask = Ask { build, wish };
             let line = ask.to_line();
             prop_assert_eq!(Ask::parse(line.trim_end_matches('\n')), Some(ask));

@@ -34,10 +34,12 @@ pub trait Opener: Send + Sync + 'static {
     /// To the agent.
     type Writer: AsyncWrite + Send + Unpin + 'static;
 
-    /// Opens a stream to the agent of a sandbox, by the name that clients call it.
+    /// Opens a stream to the agent of a sandbox, by the name that clients call it. `doorway` is
+    /// where one of them says that it waits for its first client.
     fn open(
         &self,
         sandbox: &str,
+        doorway: Option<&str>,
     ) -> impl Future<Output = Result<Opened<Self::Reader, Self::Writer>, (OpenFailure, String)>> + Send;
 }
 
@@ -196,14 +198,14 @@ impl<O: Opener> Broker<O> {
             let other = Reply::Other(self.build.clone());
             return stream.write_all(other.to_line().as_bytes()).await;
         }
-        let sandbox = match ask.wish {
+        let (sandbox, doorway) = match ask.wish {
             Wish::Stop => {
                 self.ending.send_replace(true);
                 return stream.write_all(Reply::Ok.to_line().as_bytes()).await;
             }
-            Wish::Open(sandbox) => sandbox,
+            Wish::Open(sandbox, doorway) => (sandbox, doorway),
         };
-        let upstream = match self.upstream(&sandbox).await {
+        let upstream = match self.upstream(&sandbox, doorway.as_deref()).await {
             Ok(upstream) => upstream,
             Err((failure, text)) => {
                 let reply = Reply::Error(failure, text);
@@ -226,7 +228,11 @@ impl<O: Opener> Broker<O> {
     }
 
     /// The connection to a sandbox's agent, opened where there is none yet.
-    async fn upstream(&self, sandbox: &str) -> Result<Arc<Upstream>, (OpenFailure, String)> {
+    async fn upstream(
+        &self,
+        sandbox: &str,
+        doorway: Option<&str>,
+    ) -> Result<Arc<Upstream>, (OpenFailure, String)> {
         let place = {
             let mut upstreams = self.upstreams.lock().await;
             // Places of sandboxes that have gone are given back here.
@@ -245,14 +251,18 @@ impl<O: Opener> Broker<O> {
         {
             return Ok(Arc::clone(upstream));
         }
-        let upstream = self.begin(sandbox).await?;
+        let upstream = self.begin(sandbox, doorway).await?;
         *found = Some(Arc::clone(&upstream));
         Ok(upstream)
     }
 
-    async fn begin(&self, sandbox: &str) -> Result<Arc<Upstream>, (OpenFailure, String)> {
+    async fn begin(
+        &self,
+        sandbox: &str,
+        doorway: Option<&str>,
+    ) -> Result<Arc<Upstream>, (OpenFailure, String)> {
         let patience = Patience::default().greeting;
-        let opened = self.opener.open(sandbox).await?;
+        let opened = self.opener.open(sandbox, doorway).await?;
         let (mut reader, mut writer) = (opened.reader, opened.writer);
         let mut decoder = Decoder::<ToClient>::new();
         let no_agent = |text: &str| (OpenFailure::NoAgent, text.to_owned());

@@ -5,8 +5,8 @@ use sandbox_client::broker::{
 };
 use sandbox_client::{Client, Event};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf, duplex};
 use tokio::sync::oneshot;
@@ -14,9 +14,15 @@ use tokio::task::JoinHandle;
 
 const LONG: Duration = Duration::from_mins(10);
 
-/// Streams to agents of the test's own, counted.
+/// Streams to agents of the test's own, and for each the doorway that was told.
 #[derive(Default, Clone)]
-struct Doubles(Arc<AtomicUsize>);
+struct Doubles(Arc<Mutex<Vec<Option<String>>>>);
+
+impl Doubles {
+    fn opened(&self) -> Vec<Option<String>> {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl Opener for Doubles {
     type Reader = ReadHalf<DuplexStream>;
@@ -25,6 +31,7 @@ impl Opener for Doubles {
     async fn open(
         &self,
         sandbox: &str,
+        doorway: Option<&str>,
     ) -> Result<Opened<Self::Reader, Self::Writer>, (OpenFailure, String)> {
         if sandbox == "missing" {
             return Err((
@@ -32,7 +39,7 @@ impl Opener for Doubles {
                 "no sandbox is called missing".to_owned(),
             ));
         }
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.0.lock().unwrap().push(doorway.map(str::to_owned));
         let (host, agent) = duplex(1 << 16);
         tokio::spawn(behave(agent));
         let (reader, writer) = tokio::io::split(host);
@@ -71,7 +78,7 @@ fn nothing_to_start() -> Command {
 }
 
 async fn client(place: &Place, sandbox: &str) -> Result<Client, BrokerError> {
-    connect(place, "build", sandbox, PATIENCE, nothing_to_start).await
+    connect(place, "build", sandbox, None, PATIENCE, nothing_to_start).await
 }
 
 fn place() -> (tempfile::TempDir, Place) {
@@ -100,7 +107,21 @@ async fn many_clients_share_one_stream() {
         );
     }
     client(&place, "b").await.unwrap();
-    assert_eq!(doubles.0.load(Ordering::SeqCst), 2);
+    assert_eq!(doubles.opened().len(), 2);
+}
+
+#[tokio::test]
+async fn a_doorway_is_for_the_stream_that_is_opened_and_no_other() {
+    let (_dir, place) = place();
+    let (doubles, _task) = serving(&place, "build", LONG).await;
+    for doorway in [Some("here"), Some("there"), None] {
+        let client = connect(&place, "build", "a", doorway, PATIENCE, nothing_to_start).await;
+        assert_eq!(said(&client.unwrap(), "well").await, b"well");
+    }
+    assert_eq!(doubles.opened(), [Some("here".to_owned())]);
+    let spaced = Some("two words");
+    let refused = connect(&place, "build", "a", spaced, PATIENCE, nothing_to_start).await;
+    assert!(matches!(refused, Err(BrokerError::Open { .. })));
 }
 
 #[tokio::test]
@@ -126,7 +147,7 @@ async fn a_client_that_goes_leaves_the_others_alone() {
         staying.next().await.unwrap(),
         Some(Event::Ended(_))
     ));
-    assert_eq!(doubles.0.load(Ordering::SeqCst), 1);
+    assert_eq!(doubles.opened().len(), 1);
 }
 
 #[tokio::test]
@@ -144,7 +165,7 @@ async fn an_agent_that_floods_loses_its_clients_and_no_others() {
     // The next one gets a stream of its own.
     let again = client(&place, "bad").await.unwrap();
     assert_eq!(said(&again, "again").await, b"again");
-    assert_eq!(doubles.0.load(Ordering::SeqCst), 3);
+    assert_eq!(doubles.opened().len(), 3);
 }
 
 #[tokio::test]
@@ -208,14 +229,14 @@ async fn one_place_has_one_broker_and_a_killed_one_leaves_it() {
 async fn another_build_gets_a_broker_of_its_own() {
     let (_dir, place) = place();
     let (_doubles, old) = serving(&place, "old", LONG).await;
-    let staying = connect(&place, "old", "a", PATIENCE, nothing_to_start)
+    let staying = connect(&place, "old", "a", None, PATIENCE, nothing_to_start)
         .await
         .unwrap();
     let (started, place_of_new) = (Arc::new(AtomicUsize::new(0)), place.clone());
     let runtime = tokio::runtime::Handle::current();
     let new = {
         let started = Arc::clone(&started);
-        connect(&place, "build", "a", PATIENCE, move || {
+        connect(&place, "build", "a", None, PATIENCE, move || {
             started.fetch_add(1, Ordering::SeqCst);
             let place = place_of_new.clone();
             runtime.spawn(
@@ -240,7 +261,7 @@ async fn one_that_cannot_serve_is_not_waited_for() {
     let (_dir, place) = place();
     let begun = Instant::now();
     let unfit = || Command::new("/bin/false");
-    let failed = connect(&place, "build", "a", PATIENCE, unfit).await;
+    let failed = connect(&place, "build", "a", None, PATIENCE, unfit).await;
     assert!(matches!(failed, Err(BrokerError::Unfit(_))), "{failed:?}");
     assert!(failed.unwrap_err().is_of_the_broker());
     assert!(begun.elapsed() < Duration::from_secs(2));
@@ -255,7 +276,7 @@ async fn one_that_hangs_at_its_start_is_given_up_long_before_a_command_would_be(
         command.arg("8");
         command
     };
-    let failed = connect(&place, "build", "a", PATIENCE, hung).await;
+    let failed = connect(&place, "build", "a", None, PATIENCE, hung).await;
     assert!(matches!(failed, Err(BrokerError::Unfit(_))), "{failed:?}");
     assert!(begun.elapsed() < Duration::from_secs(8));
 }

@@ -3,7 +3,7 @@
 use super::Compare;
 use crate::inspect::Inspected;
 use crate::labels;
-use crate::plan::{AGENT, ContainerPlan};
+use crate::plan::{AGENT, ContainerPlan, DIRECT};
 
 pub(super) fn identity(compare: &mut Compare, plan: &ContainerPlan, found: &Inspected) {
     compare.label(
@@ -46,7 +46,17 @@ pub(super) fn program(compare: &mut Compare, plan: &ContainerPlan, found: &Inspe
         ),
         (None, _) => {}
     }
-    words(compare, "command", &plan.command, &config.cmd);
+    // That option goes with the network, which is compared by itself.
+    let without = |words: &[String]| -> Vec<String> {
+        let words = words.iter().filter(|word| *word != DIRECT);
+        words.cloned().collect()
+    };
+    words(
+        compare,
+        "command",
+        &without(&plan.command),
+        &without(&config.cmd),
+    );
     compare.text("cwd", plan.cwd.as_str(), &config.working_dir);
     match (&plan.user, &plan.known.image_user) {
         (Some(user), _) => compare.text("user", user, &config.user),

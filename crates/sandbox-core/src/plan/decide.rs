@@ -2,12 +2,13 @@
 
 use super::limits::{LeftOut, limits, seccomp};
 use super::tmpfs::tmpfs;
-use super::{AGENT, AGENT_DIRECTORY, Capability, ContainerPlan, Known, Masks, Unenforced};
+use super::{AGENT, AGENT_DIRECTORY, Capability, ContainerPlan, DIRECT, Known, Masks, Unenforced};
 use crate::host::{AgentDelivery, HostFacts, MaskedPaths};
 use crate::init::{self, Init};
 use crate::inspect::ImageConfig;
 use crate::lease::Lease;
 use crate::mount::{Mount, Role, Source};
+use crate::network::Network;
 use crate::path::AbsPath;
 use crate::problem::{Gather, Problem, Problems};
 use crate::spec::{SandboxSpec, User};
@@ -50,7 +51,7 @@ pub fn plan(
         } => (Some(format!("{uid}:{gid}")), uid == 0),
     };
     let init = init::decide(image, spec.entrypoint);
-    let (entrypoint, command) = main_program(init, host, spec.lease);
+    let (entrypoint, command) = main_program(init, host, spec);
     let plan = ContainerPlan {
         version: 1,
         name: spec.identity.container_name(),
@@ -157,18 +158,26 @@ fn is_root(user: &str) -> bool {
 }
 
 /// The entrypoint, if the image's own is not kept, and the command.
-fn main_program(init: Init, host: &HostFacts, lease: Lease) -> (Option<Vec<String>>, Vec<String>) {
+fn main_program(
+    init: Init,
+    host: &HostFacts,
+    spec: &SandboxSpec,
+) -> (Option<Vec<String>>, Vec<String>) {
     let words = |words: &[&str]| {
         words
             .iter()
             .map(|&word| word.to_owned())
             .collect::<Vec<_>>()
     };
-    let lease = lease.seconds().to_string();
-    let (program, arguments) = match host.agent {
+    let lease = spec.lease.seconds().to_string();
+    let (program, mut arguments) = match host.agent {
         AgentDelivery::None => ("sleep", words(&["infinity"])),
         _ => (AGENT, words(&["serve", "--lease", &lease])),
     };
+    // Where nobody else can listen, and nothing but what it says is heard.
+    if program == AGENT && init == Init::Ours && spec.network == Network::Isolated {
+        arguments.push(DIRECT.to_owned());
+    }
     match init {
         Init::Ours => (Some(words(&[program])), arguments),
         Init::Image { .. } | Init::Kept => (None, [words(&[program]), arguments].concat()),

@@ -28,6 +28,8 @@ use crate::spec::Workspace;
 
 /// Where our agent is in a container.
 pub const AGENT: &str = "/.talaria/sandbox-agent";
+/// The option with which it says where its first client may come to.
+pub(crate) const DIRECT: &str = "--direct";
 /// Where its volume is mounted.
 pub const AGENT_DIRECTORY: &str = "/.talaria";
 
@@ -112,6 +114,12 @@ impl ContainerPlan {
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self)
             .unwrap_or_else(|error| unreachable!("a plan has a JSON form: {error}"))
+    }
+
+    /// Whether its agent is told to say, on its output, where its first client may come to.
+    #[must_use]
+    pub fn is_met_directly(&self) -> bool {
+        self.command.iter().any(|word| word == DIRECT)
     }
 
     /// The labels, the digest among them.

@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use super::stream::{AgentReader, AgentWriter, Heard, directly};
+
 /// How long what leads to the agent may take to say anything.
 const SPEAKING: Duration = Duration::from_secs(10);
 
@@ -26,10 +28,65 @@ const AGAIN: Duration = Duration::from_secs(1);
 const UNHEARD: u32 = 3_500;
 
 /// Where a container is in its network.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) address: Ipv4Addr,
     pub(super) gateway: Ipv4Addr,
+}
+
+/// Where the agent of a sandbox that has just been started waits for its first client, for a few
+/// seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doorway {
+    offer: Offer,
+    place: Place,
+    /// How the SHA-256 of the agent that the sandbox was given begins, in hexadecimal digits.
+    sha256: String,
+}
+
+impl Doorway {
+    pub(super) const fn new(offer: Offer, place: Place, sha256: String) -> Self {
+        Self {
+            offer,
+            place,
+            sha256,
+        }
+    }
+
+    /// How the SHA-256 of the agent that the sandbox was given begins.
+    #[must_use]
+    pub fn agent_hash(&self) -> Vec<u8> {
+        crate::kill::from_hex(&self.sha256)
+    }
+
+    /// A stream to the agent; nothing where the door is closed, or cannot be come to.
+    pub async fn enter(&self) -> Option<(AgentReader, AgentWriter)> {
+        let stream = come(&self.offer, self.place).await?;
+        Some(directly(stream, None, Heard::default()))
+    }
+
+    /// All of it as one word, for another program of this user's: who knows it may enter.
+    #[must_use]
+    pub fn to_word(&self) -> String {
+        let Place { address, gateway } = self.place;
+        let offer = Offer::to_line(Some(&self.offer));
+        let offer = offer.trim_end().replace(' ', ",");
+        format!("{address},{gateway},{},{offer}", self.sha256)
+    }
+
+    /// From such a word; nothing where it is none.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let (address, rest) = word.split_once(',')?;
+        let (gateway, rest) = rest.split_once(',')?;
+        let (sha256, offer) = rest.split_once(',')?;
+        let place = Place {
+            address: address.parse().ok()?,
+            gateway: gateway.parse().ok()?,
+        };
+        let offer = Offer::parse(&offer.replace(',', " "))?;
+        Some(Self::new(offer, place, sha256.to_owned()))
+    }
 }
 
 /// The first line that comes, without its end; nothing where none does.
@@ -137,6 +194,19 @@ mod tests {
         };
         let (came, key) = come_to(b"the agent's key.", elsewhere).await;
         assert!(!came && key.is_empty());
+    }
+
+    #[test]
+    fn a_doorway_survives_the_way_to_another_program() {
+        let doorway = Doorway::new(offer(80), HERE, "00ff12".to_owned());
+        let word = doorway.to_word();
+        assert!(!word.contains(char::is_whitespace));
+        assert_eq!(Doorway::parse(&word), Some(doorway.clone()));
+        assert_eq!(doorway.agent_hash(), [0, 0xff, 0x12]);
+        assert!(!format!("{doorway:?}").contains(&word[word.len() - 32..]));
+        for cut in 0..word.len() {
+            assert_eq!(Doorway::parse(&word[..cut]), None);
+        }
     }
 
     #[tokio::test]

@@ -19,9 +19,10 @@ use crate::connect::Engine;
 use crate::error::RequestError;
 
 pub(crate) use busy::{PATIENCE, busy, says};
+pub use direct::Doorway;
 pub use run::{exec_over, run_over};
-pub(crate) use stream::CONNECT;
 pub use stream::{AgentReader, AgentWriter};
+pub(crate) use stream::{CONNECT, Output};
 
 /// Why the agent of a sandbox cannot be spoken to.
 #[derive(Debug, thiserror::Error)]
@@ -72,11 +73,33 @@ impl AgentError {
 
 /// A sandbox's one connection to its agent, made when it is first needed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Line(Arc<Mutex<Option<Client>>>);
+pub(crate) struct Line(Arc<Mutex<Ends>>);
+
+#[derive(Debug, Default)]
+struct Ends {
+    client: Option<Client>,
+    /// Where a client may come to, once.
+    doorway: Option<Doorway>,
+}
 
 impl Line {
     pub(crate) fn of(client: Client) -> Self {
-        Self(Arc::new(Mutex::new(Some(client))))
+        let client = Some(client);
+        Self(Arc::new(Mutex::new(Ends {
+            client,
+            doorway: None,
+        })))
+    }
+
+    pub(crate) fn through(doorway: Option<Doorway>) -> Self {
+        Self(Arc::new(Mutex::new(Ends {
+            client: None,
+            doorway,
+        })))
+    }
+
+    pub(crate) async fn take_doorway(&self) -> Option<Doorway> {
+        self.0.lock().await.doorway.take()
     }
 
     /// The connection that is there, or a new one.
@@ -87,14 +110,33 @@ impl Line {
         name: &str,
         sha256: Option<&str>,
     ) -> Result<Client, AgentError> {
-        let mut line = self.0.lock().await;
-        if let Some(client) = line.as_ref().filter(|client| client.lost().is_none()) {
+        let mut ends = self.0.lock().await;
+        if let Some(client) = ends
+            .client
+            .as_ref()
+            .filter(|client| client.lost().is_none())
+        {
             return Ok(client.clone());
         }
-        let client = engine.agent_client(id, name, sha256).await?;
-        *line = Some(client.clone());
+        let met = match ends.doorway.take() {
+            Some(doorway) => meet(&doorway, sha256).await,
+            None => None,
+        };
+        let client = match met {
+            Some(client) => client,
+            None => engine.agent_client(id, name, sha256).await?,
+        };
+        ends.client = Some(client.clone());
         Ok(client)
     }
+}
+
+/// Speaks to an agent that waits for its first client. Nothing where that does not come about: what
+/// is wrong with it is told where it is spoken to as ever.
+async fn meet(doorway: &Doorway, sha256: Option<&str>) -> Option<Client> {
+    let (reader, writer) = doorway.enter().await?;
+    let greeted = Client::over(reader, writer, Patience::default()).await;
+    greeted.ok().filter(|client| is_given(client, sha256))
 }
 
 /// How long after its start an image's own init may take to come to the agent.
@@ -128,10 +170,7 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         };
-        // A fill of the volume can have been interrupted, and an image can bring its own.
-        let hash = crate::kill::hex(&client.agent().hash);
-        let is_known = client.agent().hash != [0; 32];
-        if is_known && sha256.is_some_and(|sha256| !hash.starts_with(sha256)) {
+        if !is_given(&client, sha256) {
             return Err(AgentError::Impostor {
                 name: name.to_owned(),
             });
@@ -164,4 +203,12 @@ impl Engine {
         let long = i64::try_from(SETTLED.as_secs()).unwrap_or_default();
         state.running == Some(true) && age.is_some_and(|age| (-long..long).contains(&age))
     }
+}
+
+/// Whether an agent is the program that its sandbox was given, as far as either is known. A fill of
+/// the volume can have been interrupted, and an image can bring its own.
+fn is_given(client: &Client, sha256: Option<&str>) -> bool {
+    let said = client.agent().hash;
+    let hash = crate::kill::hex(&said);
+    said == [0; 32] || sha256.is_none_or(|sha256| hash.starts_with(sha256))
 }

@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
@@ -14,9 +15,10 @@ use sandbox_core::text;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::timeout;
 use tokio_util::io::StreamReader;
 
-use super::direct::{self, Place};
+use super::direct::{self, Doorway, Place};
 use crate::agent::PROGRAM_PATH;
 use crate::connect::Engine;
 use crate::error::{Doing as _, Fault, RequestError, tell};
@@ -24,6 +26,9 @@ use crate::network::NETWORK;
 
 /// How much of what is said beside the protocol is kept, in bytes.
 const MOST_HEARD: usize = 1000;
+
+/// How long an agent that is a container's first process may take to say where it waits.
+const STARTING: Duration = Duration::from_secs(1);
 
 /// What the agent's program is to do there.
 pub(crate) const CONNECT: [&str; 2] = ["connect", "--direct"];
@@ -35,21 +40,34 @@ type Pieces = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 /// From an agent.
 pub struct AgentReader {
-    direct: Option<Direct>,
-    exec: ExecReader,
+    way: Way,
     heard: Heard,
 }
 
-/// What is read in place of the exec's stream.
-struct Direct {
-    stream: OwnedReadHalf,
-    /// With its end, the exec's process ends, and the agent knows that nobody is here.
-    #[expect(dead_code, reason = "held for its end")]
-    exec: AgentWriter,
+enum Way {
+    Exec(StdoutReader),
+    Direct {
+        stream: OwnedReadHalf,
+        /// What led there, where an exec did.
+        exec: Option<Exec>,
+    },
 }
 
-/// What an attached exec writes to its stdout.
-struct ExecReader(StreamReader<Pieces, Bytes>);
+/// An exec that has nothing more to say.
+pub(super) struct Exec {
+    /// With its end, the sandbox has ended, of which a network that is taken away does not tell.
+    stdout: StdoutReader,
+    /// With its end, the exec's process ends, and the agent knows that nobody is here.
+    #[expect(dead_code, reason = "held for its end")]
+    stdin: AgentWriter,
+}
+
+/// What an attached program, an exec's or a container's first, writes to its stdout.
+struct StdoutReader(StreamReader<Pieces, Bytes>);
+
+/// What the engine passes on of an attached program.
+pub(crate) type Output =
+    Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 /// What the program that leads to the agent says where it fails.
 #[derive(Debug, Clone, Default)]
@@ -81,7 +99,7 @@ impl std::fmt::Debug for AgentReader {
     }
 }
 
-impl AsyncRead for ExecReader {
+impl AsyncRead for StdoutReader {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -104,8 +122,27 @@ impl AsyncRead for ExecReader {
     }
 }
 
-impl ExecReader {
-    /// Waits for the end of an exec that has nothing more to say.
+impl StdoutReader {
+    fn new(output: Output, heard: Heard) -> Self {
+        let pieces = output.filter_map(move |piece| {
+            let kept = match piece {
+                Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => {
+                    Some(Ok(message))
+                }
+                Ok(LogOutput::StdErr { message }) => {
+                    heard.push(&message);
+                    None
+                }
+                Ok(LogOutput::StdIn { .. }) => None,
+                Err(error) => Some(Err(std::io::Error::other(error))),
+            };
+            std::future::ready(kept)
+        });
+        let pieces: Pieces = Box::pin(pieces);
+        Self(StreamReader::new(pieces))
+    }
+
+    /// Waits for the end of a program that has nothing more to say.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             match ready!(Pin::new(&mut self.0).poll_fill_buf(cx)) {
@@ -125,18 +162,17 @@ impl AsyncRead for AgentReader {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        let Self { direct, exec, .. } = &mut *self;
-        let Some(direct) = direct else {
-            return Pin::new(exec).poll_read(cx, buf);
+        let (stream, exec) = match &mut self.way {
+            Way::Exec(stdout) => return Pin::new(stdout).poll_read(cx, buf),
+            Way::Direct { stream, exec } => (stream, exec),
         };
-        let direct = &mut direct.stream;
-        if let Poll::Ready(read) = Pin::new(&mut *direct).poll_read(cx, buf) {
-            return Poll::Ready(read);
-        }
-        // It ends with the sandbox, of which a network that is taken away does not tell.
-        ready!(exec.poll_end(cx));
+        let read = Pin::new(&mut *stream).poll_read(cx, buf);
+        let Some(exec) = exec.as_mut().filter(|_| read.is_pending()) else {
+            return read;
+        };
+        ready!(exec.stdout.poll_end(cx));
         // What came last may have come between the two looks.
-        let last = Pin::new(direct).poll_read(cx, buf);
+        let last = Pin::new(stream).poll_read(cx, buf);
         if last.is_pending() {
             return Poll::Ready(Ok(()));
         }
@@ -152,33 +188,38 @@ impl Engine {
     /// When the engine refuses. Whether an agent is there shows when it is spoken to.
     pub async fn agent_stream(&self, id: &str) -> Result<(AgentReader, AgentWriter), RequestError> {
         let (place, attached) = tokio::join!(self.place(id), self.attach(id));
-        let (mut exec, mut input, heard) = attached?;
+        let (mut stdout, mut stdin, heard) = attached?;
         // What does not answer as it should does not greet either.
-        let line = direct::read_line(&mut exec).await.unwrap_or_default();
+        let line = direct::read_line(&mut stdout).await.unwrap_or_default();
         let stream = match (Offer::parse(&line), place) {
             (Some(offer), Some(place)) => direct::come(&offer, place).await,
             _ => None,
         };
         let word = if stream.is_some() { COME } else { STAY };
         // The same of what does not listen.
-        drop(input.write_all(&[word]).await);
-        drop(input.flush().await);
-        let (direct, writer): (_, AgentWriter) = match stream.map(TcpStream::into_split) {
-            Some((stream, writer)) => {
-                let direct = Direct {
-                    stream,
-                    exec: input,
-                };
-                (Some(direct), Box::pin(writer))
-            }
-            None => (None, input),
+        drop(stdin.write_all(&[word]).await);
+        drop(stdin.flush().await);
+        let Some(stream) = stream else {
+            let way = Way::Exec(stdout);
+            return Ok((AgentReader { way, heard }, stdin));
         };
-        let reader = AgentReader {
-            direct,
-            exec,
-            heard,
-        };
-        Ok((reader, writer))
+        let exec = Exec { stdout, stdin };
+        Ok(directly(stream, Some(exec), heard))
+    }
+
+    /// Where the agent of a container that has just been started waits, from its output, to which
+    /// somebody has listened since before. Nothing where it does not say so soon.
+    pub(crate) async fn doorway(
+        &self,
+        id: &str,
+        sha256: String,
+        output: Output,
+    ) -> Option<Doorway> {
+        let mut stdout = StdoutReader::new(output, Heard::default());
+        let line = timeout(STARTING, direct::read_line(&mut stdout));
+        let (place, line) = tokio::join!(self.place(id), line);
+        let offer = Offer::parse(&line.ok()??)?;
+        Some(Doorway::new(offer, place?, sha256))
     }
 
     /// Where a container is in the network that sandboxes have to themselves. In another one, there
@@ -195,7 +236,7 @@ impl Engine {
     }
 
     /// Runs what leads to the agent.
-    async fn attach(&self, id: &str) -> Result<(ExecReader, AgentWriter, Heard), RequestError> {
+    async fn attach(&self, id: &str) -> Result<(StdoutReader, AgentWriter, Heard), RequestError> {
         let doing = || format!("run the agent's connection in container {id}");
         let options = CreateExecOptions {
             attach_stdin: Some(true),
@@ -223,22 +264,16 @@ impl Engine {
             return Err(RequestError::new(doing(), Fault::Incomplete { field }));
         };
         let heard = Heard::default();
-        let listening = heard.clone();
-        let pieces = output.filter_map(move |piece| {
-            let kept = match piece {
-                Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => {
-                    Some(Ok(message))
-                }
-                Ok(LogOutput::StdErr { message }) => {
-                    listening.push(&message);
-                    None
-                }
-                Ok(LogOutput::StdIn { .. }) => None,
-                Err(error) => Some(Err(std::io::Error::other(error))),
-            };
-            std::future::ready(kept)
-        });
-        let pieces: Pieces = Box::pin(pieces);
-        Ok((ExecReader(StreamReader::new(pieces)), input, heard))
+        Ok((StdoutReader::new(output, heard.clone()), input, heard))
     }
+}
+
+pub(super) fn directly(
+    stream: TcpStream,
+    exec: Option<Exec>,
+    heard: Heard,
+) -> (AgentReader, AgentWriter) {
+    let (stream, writer) = stream.into_split();
+    let way = Way::Direct { stream, exec };
+    (AgentReader { way, heard }, Box::pin(writer))
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::create::prepare_directories;
 use super::running::Running;
-use super::start::First;
+use super::start::{First, Started};
 use super::{Ask, Attached, Sandbox, SandboxError, Why, inspected};
 use crate::agent::Agent;
 use crate::connect::Engine;
@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a round came to.
 enum Round {
-    /// The container with this id is it.
-    Done(String, Attached, Vec<Difference>),
+    /// The container with this id is it, and its agent is reached over this line.
+    Done(String, Attached, Vec<Difference>, Line),
     /// Something has changed, or will: look again.
     Again(String),
 }
@@ -61,8 +61,10 @@ impl Engine {
                 Box::pin(self.round(spec, &plan, &name, &ask.agent, &mut before)).await
             };
             let obstacle = match round? {
-                Round::Done(id, attached, differences) => {
-                    return Ok(self.got(spec, &plan, &ask.agent, id, attached, differences));
+                Round::Done(id, attached, differences, line) => {
+                    let mut sandbox = self.got(spec, &plan, &ask.agent, id, attached, differences);
+                    sandbox.line = line;
+                    return Ok(sandbox);
                 }
                 Round::Again(obstacle) => obstacle,
             };
@@ -136,7 +138,7 @@ impl Engine {
                     Some(why) => Attached::Recreated { why },
                     None => Attached::Reused,
                 };
-                Ok(Round::Done(id, attached, differences))
+                Ok(Round::Done(id, attached, differences, Line::default()))
             }
             Decision::Start => {
                 let was_new = state == ContainerState::Created;
@@ -146,15 +148,15 @@ impl Engine {
                     // Whoever made it may have been killed before that.
                     self.upload_agent(&id, binary).await?;
                 }
-                if !self.start(&id, name, first_of(plan)).await? {
+                let Some(line) = self.begin(&id, name, plan, agent).await? else {
                     return again("it was removed while it was being started");
-                }
+                };
                 let attached = match lost.take() {
                     Some(why) => Attached::Recreated { why },
                     None if was_new => Attached::Created,
                     None => Attached::Started,
                 };
-                Ok(Round::Done(id, attached, differences))
+                Ok(Round::Done(id, attached, differences, line))
             }
             Decision::Unpause => {
                 let thawed = self.docker.unpause_container(&id).await;
@@ -203,23 +205,44 @@ impl Engine {
         if let Agent::Upload(binary) = agent {
             self.upload_agent(&id, binary).await?;
         }
-        if !self.start(&id, name, first_of(plan)).await? {
+        let Some(line) = self.begin(&id, name, plan, agent).await? else {
             return Ok(Round::Again(
                 "it was removed while it was being started".to_owned(),
             ));
-        }
+        };
         let attached = match lost.take() {
             Some(why) => Attached::Recreated { why },
             None => Attached::Created,
         };
-        Ok(Round::Done(id, attached, Vec::new()))
+        Ok(Round::Done(id, attached, Vec::new(), line))
+    }
+
+    /// Starts it, and hears where its agent waits; nothing where it is gone.
+    async fn begin(
+        &self,
+        id: &str,
+        name: &str,
+        plan: &ContainerPlan,
+        agent: &Agent,
+    ) -> Result<Option<Line>, SandboxError> {
+        let output = match self.start(id, name, first_of(plan)).await? {
+            Started::Gone => return Ok(None),
+            Started::Runs(output) => output,
+        };
+        let doorway = match output.zip(agent_of(plan, agent)) {
+            Some((output, sha256)) => self.doorway(id, sha256, output).await,
+            None => None,
+        };
+        Ok(Some(Line::through(doorway)))
     }
 }
 
 /// What is to be the first process of a sandbox as planned.
 fn first_of(plan: &ContainerPlan) -> First {
     match (plan.init, &plan.agent) {
-        (Init::Ours, AgentDelivery::Volume { .. } | AgentDelivery::Upload) => First::Agent,
+        (Init::Ours, AgentDelivery::Volume { .. } | AgentDelivery::Upload) => First::Agent {
+            offers: plan.is_met_directly(),
+        },
         _ => First::Other,
     }
 }

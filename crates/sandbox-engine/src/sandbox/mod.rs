@@ -28,9 +28,9 @@ use crate::connect::Engine;
 use crate::error::{Doing as _, RequestError, gone_is_done};
 use crate::exec::{Channel, Exec, ExecError, Ran, exec};
 use crate::image::Pull;
-use crate::inside::{AgentError, Line};
+use crate::inside::{AgentError, Doorway, Line};
 
-use start::First;
+use start::{First, Started};
 
 pub use ask::{Ask, Attached, Why};
 pub use error::SandboxError;
@@ -133,9 +133,13 @@ impl Sandbox {
     /// nothing where it has none.
     #[must_use]
     pub fn agent_hash(&self) -> Option<Vec<u8>> {
-        let digits = self.agent.as_ref()?.as_bytes().chunks_exact(2);
-        let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        Some(digits.map_while(byte).collect())
+        Some(crate::kill::from_hex(self.agent.as_ref()?))
+    }
+
+    /// Where its agent waits for a first client, which is the caller's to be now: a broker's for
+    /// example. Nothing where that is told already, or long ago, or was never said.
+    pub async fn doorway(&self) -> Option<Doorway> {
+        self.line.take_doorway().await
     }
 
     /// Uses a connection to its agent that is there already, a broker's for example.
@@ -269,7 +273,10 @@ impl Sandbox {
                 let thawed = thawed.doing(|| format!("unpause sandbox {}", self.name));
                 Ok(gone_is_done(thawed)?)
             }
-            _ => self.engine.start(&self.id, &self.name, First::Other).await,
+            _ => {
+                let started = self.engine.start(&self.id, &self.name, First::Other);
+                Ok(matches!(started.await?, Started::Runs(_)))
+            }
         }
     }
 

@@ -3,20 +3,19 @@
 //! An engine that removes a container when it ends removes its log with it, so its output is
 //! listened to from before the start.
 
-use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::container::LogOutput;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, EventsOptionsBuilder, StartContainerOptions,
 };
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use sandbox_core::inspect::ContainerState;
 use tokio::time::timeout;
 
 use super::{SandboxError, inspected};
 use crate::connect::Engine;
 use crate::error::Fault;
+use crate::inside::Output;
 
 /// A program that cannot run ends within this.
 const AT_ONCE: Duration = Duration::from_millis(20);
@@ -28,24 +27,33 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum First {
     /// The agent. Where it has started it serves, and where it does not, whoever speaks to it hears.
-    Agent,
+    Agent {
+        /// Whether it says where its first client may come to.
+        offers: bool,
+    },
     /// Anything else, which may end at once.
     Other,
 }
 
-type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+/// What has become of a container that was to be started.
+pub(crate) enum Started {
+    /// It is gone, because another removed it.
+    Gone,
+    /// It runs. What an agent says that was listened to comes along.
+    Runs(Option<Output>),
+}
 
 impl Engine {
-    /// Starts it and looks whether it runs; false where it is gone because another removed it.
+    /// Starts it and looks whether it runs.
     pub(crate) async fn start(
         &self,
         id: &str,
         name: &str,
         first: First,
-    ) -> Result<bool, SandboxError> {
-        let mut output = match first {
-            First::Agent => None,
-            First::Other => Some(self.listen(id, name).await?),
+    ) -> Result<Started, SandboxError> {
+        let output = match first {
+            First::Agent { offers: false } => None,
+            First::Agent { offers: true } | First::Other => Some(self.listen(id, name).await?),
         };
         let begun = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -57,8 +65,10 @@ impl Engine {
         match started.map_err(Fault::from) {
             Ok(()) => {}
             // Being removed is a conflict.
-            Err(fault) if fault.is_conflict() => return Ok(false),
-            Err(fault) if fault.is_not_found() && self.is_gone(id).await? => return Ok(false),
+            Err(fault) if fault.is_conflict() => return Ok(Started::Gone),
+            Err(fault) if fault.is_not_found() && self.is_gone(id).await? => {
+                return Ok(Started::Gone);
+            }
             Err(fault) => {
                 // It never ran, so nothing is lost with it; what was said of it is in the error.
                 if let Fault::Refused { .. } = fault {
@@ -68,12 +78,13 @@ impl Engine {
                 return Err(SandboxError::Start { name, fault });
             }
         }
-        let Some(output) = &mut output else {
-            return Ok(true);
+        let mut output = match (first, output) {
+            (First::Other, Some(output)) => output,
+            (_, output) => return Ok(Started::Runs(output)),
         };
         let mut log = Vec::new();
         // It runs on where that takes longer; one that ends closes its output.
-        timeout(AT_ONCE, read(output, &mut log)).await.ok();
+        timeout(AT_ONCE, read(&mut output, &mut log)).await.ok();
         let found = match self.look(id).await {
             Ok(found) => Some(found),
             Err(error) if error.fault.is_not_found() => None,
@@ -86,13 +97,13 @@ impl Engine {
                 ContainerState::Exited | ContainerState::Dead | ContainerState::Removing
             )
         {
-            return Ok(true);
+            return Ok(Started::Runs(None));
         }
-        timeout(LAST_WORDS, read(output, &mut log)).await.ok();
+        timeout(LAST_WORDS, read(&mut output, &mut log)).await.ok();
         let death = self.death(id, begun.as_secs()).await;
         self.remove(id, name).await?;
         match death {
-            Death::ByHand => Ok(false),
+            Death::ByHand => Ok(Started::Gone),
             Death::Own { code, oom } => Err(SandboxError::Died {
                 name: name.to_owned(),
                 code: code.or(seen.map(|seen| seen.state.exit_code)),

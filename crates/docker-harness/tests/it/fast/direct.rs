@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use docker_harness::Failure;
 
-use super::{Desk, PATIENCE, at_desk, inspect, text};
+use super::{DEBIAN, Desk, PATIENCE, at_desk, inspect, text};
 
 /// How many connections of other machines a sandbox has: this one's is one.
 fn connections(desk: &Desk, task: &str, more: &[&str]) -> Result<usize, Failure> {
@@ -94,6 +94,51 @@ fn a_network_that_is_taken_away_ends_the_connection_and_the_next_one_goes_throug
         assert_eq!(connections(desk, "away", &[])?, 0);
         // Its client has gone, and the agent knows.
         desk.until_gone("away", "sleep 4080")?;
+        Ok(())
+    });
+}
+
+/// How many execs a container has been asked for, ever.
+fn execs(container: &str) -> Result<usize, Failure> {
+    let filter = format!("container={container}");
+    let said = Command::new("docker")
+        .args([
+            "events", "--since", "10m", "--until", "0s", "--filter", &filter,
+        ])
+        .output()?;
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    let all = text(&said.stdout);
+    assert!(all.contains(" start "), "the engine keeps events: {all}");
+    Ok(all
+        .lines()
+        .filter(|line| line.contains(" exec_create:"))
+        .count())
+}
+
+#[test]
+fn a_new_sandbox_needs_no_exec_for_its_first_client() {
+    at_desk(|desk| {
+        for more in [&[][..], &["--no-broker"]] {
+            let task = if more.is_empty() { "first" } else { "second" };
+            let words = ["run", "--task", task, "--persist", "--image", DEBIAN];
+            let words = [&words[..], more, &["--", "echo", "well"]].concat();
+            assert_eq!(desk.says(&words)?, "well");
+            let name = desk.says(&["run", "--task", task, "--persist", "--image", DEBIAN])?;
+            assert_eq!(execs(&name)?, 0, "{task}");
+            if more.is_empty() {
+                // The broker keeps the connection for those who come later.
+                assert_eq!(desk.says(&["exec", &name, "--", "echo", "again"])?, "again");
+                assert_eq!(execs(&name)?, 0, "{task}");
+            }
+            // The same where it was down.
+            let stopped = Command::new("docker").args(["stop", &name]).output()?;
+            assert!(stopped.status.success());
+            assert_eq!(desk.says(&words)?, "well");
+            assert_eq!(execs(&name)?, 0, "{task}");
+        }
+        let name = desk.sandbox("none", &["--network", "none"])?;
+        assert_eq!(desk.says(&["exec", "none", "--", "echo", "well"])?, "well");
+        assert_eq!(execs(&name)?, 1);
         Ok(())
     });
 }
