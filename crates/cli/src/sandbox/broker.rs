@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sandbox_core::Owner;
 use sandbox_engine::client::broker::{self, OpenFailure, Opened, Opener};
-use sandbox_engine::{AgentReader, AgentWriter, Doorway, Engine, Error};
+use sandbox_engine::{AgentReader, AgentWriter, Doorway, Engine, Error, Sandbox};
 use tokio::sync::OnceCell;
 
 use super::args::{Broker, BrokerCommand};
@@ -72,32 +72,22 @@ struct Sandboxes {
 }
 
 impl Sandboxes {
-    async fn find(
-        &self,
-        name: &str,
-        doorway: Option<&str>,
-    ) -> Result<Opened<AgentReader, AgentWriter>> {
-        // The engine need not be asked for a sandbox whose agent waits.
-        if let Some(doorway) = doorway.and_then(Doorway::parse)
-            && let Some((reader, writer)) = doorway.enter().await
-        {
-            let hash = doorway.agent_hash();
-            return Ok(Opened {
-                reader,
-                writer,
-                hash,
-            });
-        }
-        let engine = self
-            .engine
+    async fn engine(&self) -> Result<&Engine> {
+        self.engine
             .get_or_try_init(|| connect(self.named.as_deref()))
-            .await?;
-        let sandbox = ls::find(engine, &self.owner, name).await?;
+            .await
+    }
+
+    async fn sandbox(&self, name: &str) -> Result<Sandbox> {
+        ls::find(self.engine().await?, &self.owner, name).await
+    }
+
+    async fn stream(&self, sandbox: &Sandbox) -> Result<Opened<AgentReader, AgentWriter>> {
         let Some(hash) = sandbox.agent_hash() else {
             let name = sandbox.name().to_owned();
             return Err(Failure::NoAgent { name });
         };
-        let (reader, writer) = engine.agent_stream(sandbox.id()).await?;
+        let (reader, writer) = self.engine().await?.agent_stream(sandbox.id()).await?;
         Ok(Opened {
             reader,
             writer,
@@ -109,25 +99,49 @@ impl Sandboxes {
 impl Opener for Sandboxes {
     type Reader = AgentReader;
     type Writer = AgentWriter;
+    type Found = Sandbox;
+
+    async fn find(
+        &self,
+        sandbox: &str,
+    ) -> std::result::Result<(String, Sandbox), (OpenFailure, String)> {
+        let found = self
+            .sandbox(sandbox)
+            .await
+            .map_err(|failure| told(&failure))?;
+        Ok((found.name().to_owned(), found))
+    }
 
     async fn open(
         &self,
-        sandbox: &str,
-        doorway: Option<&str>,
+        found: Sandbox,
     ) -> std::result::Result<Opened<AgentReader, AgentWriter>, (OpenFailure, String)> {
-        self.find(sandbox, doorway).await.map_err(|failure| {
-            let kind = match &failure {
-                Failure::NoSandbox { .. } | Failure::Ambiguous { .. } => OpenFailure::NotFound,
-                Failure::NoAgent { .. } => OpenFailure::NoAgent,
-                Failure::Engine(Error::Request(error)) if error.fault.is_conflict() => {
-                    OpenFailure::NotRunning
-                }
-                Failure::Engine(Error::Request(error)) if error.fault.is_not_found() => {
-                    OpenFailure::NotFound
-                }
-                _ => OpenFailure::Engine,
-            };
-            (kind, failure.chain())
+        self.stream(&found).await.map_err(|failure| told(&failure))
+    }
+
+    async fn enter(&self, doorway: &str) -> Option<Opened<AgentReader, AgentWriter>> {
+        let doorway = Doorway::parse(doorway)?;
+        let (reader, writer) = doorway.enter().await?;
+        let hash = doorway.agent_hash();
+        Some(Opened {
+            reader,
+            writer,
+            hash,
         })
     }
+}
+
+fn told(failure: &Failure) -> (OpenFailure, String) {
+    let kind = match failure {
+        Failure::NoSandbox { .. } | Failure::Ambiguous { .. } => OpenFailure::NotFound,
+        Failure::NoAgent { .. } => OpenFailure::NoAgent,
+        Failure::Engine(Error::Request(error)) if error.fault.is_conflict() => {
+            OpenFailure::NotRunning
+        }
+        Failure::Engine(Error::Request(error)) if error.fault.is_not_found() => {
+            OpenFailure::NotFound
+        }
+        _ => OpenFailure::Engine,
+    };
+    (kind, failure.chain())
 }

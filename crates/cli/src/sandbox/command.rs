@@ -46,6 +46,7 @@ pub(super) async fn run(way: Way<'_>, run: Run) -> Result<Outcome> {
         patiently("getting the sandbox", Box::pin(engine.sandbox(&spec, ask))).await?;
     tell(&sandbox, sandbox.attached());
     if run.command.is_empty() {
+        way.introduce(&sandbox).await;
         if run.json {
             to_json(&Json::sandbox(&sandbox))?;
         } else {

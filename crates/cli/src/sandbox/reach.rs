@@ -71,6 +71,22 @@ impl Way<'_> {
         }
     }
 
+    /// Tells the broker, where one runs, where a new sandbox's agent waits, for those who come later;
+    /// otherwise comes and goes, so that it waits no more.
+    pub(super) async fn introduce(self, sandbox: &Sandbox) {
+        let Some(doorway) = sandbox.doorway().await else {
+            return;
+        };
+        let (place, word) = (self.place(), doorway.to_word());
+        let is_kept = !self.direct
+            && broker::introduce(&place, &build(), sandbox.name(), &word)
+                .await
+                .unwrap_or(false);
+        if !is_kept {
+            drop(doorway.enter().await);
+        }
+    }
+
     /// The agent, where nothing else will do.
     pub(super) async fn agent(self, name: &str) -> Result<Client> {
         match self.reach(name).await? {

@@ -136,6 +136,31 @@ pub async fn connect(
     }
 }
 
+/// Tells the broker of a place, where there is one, where the agent of a new sandbox waits: whether
+/// it has come there, or has a connection to that sandbox already.
+///
+/// # Errors
+///
+/// [`BrokerError`]
+pub async fn introduce(
+    place: &Place,
+    build: &str,
+    sandbox: &str,
+    doorway: &str,
+) -> Result<bool, BrokerError> {
+    let Some(mut stream) = reach(place).await? else {
+        return Ok(false);
+    };
+    let ask = Ask {
+        build: build.to_owned(),
+        wish: Wish::Open(sandbox.to_owned(), Some(doorway.to_owned())),
+    };
+    Ok(matches!(
+        talk(&mut stream, &ask.to_line()).await?,
+        Some(Reply::Ok)
+    ))
+}
+
 /// Asks the broker of a place to end: whether there was one.
 ///
 /// # Errors

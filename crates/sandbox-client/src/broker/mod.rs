@@ -29,7 +29,7 @@ mod preface;
 mod server;
 mod upstream;
 
-pub use connect::{BrokerError, connect, stop};
+pub use connect::{BrokerError, connect, introduce, stop};
 pub use place::{Place, PlaceError};
 pub use preface::OpenFailure;
 pub use server::{Opened, Opener, Served, serve};

@@ -33,14 +33,27 @@ pub trait Opener: Send + Sync + 'static {
     type Reader: AsyncRead + Send + Unpin + 'static;
     /// To the agent.
     type Writer: AsyncWrite + Send + Unpin + 'static;
+    /// A sandbox that was found.
+    type Found: Send;
 
-    /// Opens a stream to the agent of a sandbox, by the name that clients call it. `doorway` is
-    /// where one of them says that it waits for its first client.
-    fn open(
+    /// Finds a sandbox by a name that clients call it, and the one name that it has itself.
+    fn find(
         &self,
         sandbox: &str,
-        doorway: Option<&str>,
+    ) -> impl Future<Output = Result<(String, Self::Found), (OpenFailure, String)>> + Send;
+
+    /// Opens a stream to the agent of a sandbox.
+    fn open(
+        &self,
+        found: Self::Found,
     ) -> impl Future<Output = Result<Opened<Self::Reader, Self::Writer>, (OpenFailure, String)>> + Send;
+
+    /// Opens one to the agent of a new sandbox where a client says that it waits; nothing where it
+    /// does not.
+    fn enter(
+        &self,
+        doorway: &str,
+    ) -> impl Future<Output = Option<Opened<Self::Reader, Self::Writer>>> + Send;
 }
 
 /// A stream to an agent.
@@ -233,27 +246,27 @@ impl<O: Opener> Broker<O> {
         sandbox: &str,
         doorway: Option<&str>,
     ) -> Result<Arc<Upstream>, (OpenFailure, String)> {
-        let place = {
-            let mut upstreams = self.upstreams.lock().await;
-            // Places of sandboxes that have gone are given back here.
-            upstreams.retain(|name, place| {
-                name == sandbox
-                    || place
-                        .try_lock()
-                        .is_ok_and(|found| found.as_ref().is_some_and(|found| !found.is_over()))
-                    || Arc::strong_count(place) > 1
-            });
-            Arc::clone(upstreams.entry(sandbox.to_owned()).or_default())
-        };
-        let mut found = place.lock().await;
-        if let Some(upstream) = &*found
-            && !upstream.is_over()
-        {
-            return Ok(Arc::clone(upstream));
+        let berth = self.berth(sandbox).await;
+        let mut place = berth.lock().await;
+        if let Some(upstream) = alive(place.as_ref()) {
+            return Ok(upstream);
         }
         let upstream = self.begin(sandbox, doorway).await?;
-        *found = Some(Arc::clone(&upstream));
+        *place = Some(Arc::clone(&upstream));
         Ok(upstream)
+    }
+
+    async fn berth(&self, sandbox: &str) -> Berth {
+        let mut upstreams = self.upstreams.lock().await;
+        // Places of sandboxes that have gone are given back here.
+        upstreams.retain(|name, place| {
+            name == sandbox
+                || place
+                    .try_lock()
+                    .is_ok_and(|found| alive(found.as_ref()).is_some())
+                || Arc::strong_count(place) > 1
+        });
+        Arc::clone(upstreams.entry(sandbox.to_owned()).or_default())
     }
 
     async fn begin(
@@ -261,38 +274,67 @@ impl<O: Opener> Broker<O> {
         sandbox: &str,
         doorway: Option<&str>,
     ) -> Result<Arc<Upstream>, (OpenFailure, String)> {
-        let patience = Patience::default().greeting;
-        let opened = self.opener.open(sandbox, doorway).await?;
-        let (mut reader, mut writer) = (opened.reader, opened.writer);
-        let mut decoder = Decoder::<ToClient>::new();
-        let no_agent = |text: &str| (OpenFailure::NoAgent, text.to_owned());
-        let greeted = timeout(patience, async {
-            let hello = ClientHello { version: VERSION };
-            let mut bytes = Vec::new();
-            ToAgent::Hello(hello).encode(0, &mut bytes);
-            writer.write_all(&bytes).await?;
-            writer.flush().await?;
-            loop {
-                if let Some((_, frame)) = decoder.next_frame().map_err(std::io::Error::other)? {
-                    return Ok::<_, std::io::Error>(Some(frame));
-                }
-                if fill(&mut reader, &mut decoder).await? == 0 {
-                    return Ok(None);
-                }
-            }
-        });
-        match greeted.await {
-            Err(_) => Err(no_agent("its agent does not answer")),
-            Ok(Err(error)) => Err(no_agent(&format!("its agent does not answer: {error}"))),
-            Ok(Ok(None)) => Err(no_agent("its agent closed the connection")),
-            Ok(Ok(Some(ToClient::Hello(hello)))) if hello.version == VERSION => {
-                if hello.hash != [0; 32] && !hello.hash.starts_with(&opened.hash) {
-                    return Err(no_agent("it runs another agent than it was given"));
-                }
-                Ok(Upstream::begin(reader, writer, decoder, hello))
-            }
-            Ok(Ok(Some(_))) => Err(no_agent("its agent speaks another protocol")),
+        if let Some(doorway) = doorway
+            && let Some(opened) = self.opener.enter(doorway).await
+            && let Ok(upstream) = greet::<O>(opened).await
+        {
+            return Ok(upstream);
         }
+        let (name, found) = self.opener.find(sandbox).await?;
+        if name == sandbox {
+            return greet::<O>(self.opener.open(found).await?).await;
+        }
+        // By its own name, somebody may have got hold of it. Nobody who holds the place of that
+        // one waits for another one's.
+        let berth = self.berth(&name).await;
+        let mut place = berth.lock().await;
+        if let Some(upstream) = alive(place.as_ref()) {
+            return Ok(upstream);
+        }
+        let upstream = greet::<O>(self.opener.open(found).await?).await?;
+        *place = Some(Arc::clone(&upstream));
+        Ok(upstream)
+    }
+}
+
+fn alive(place: Option<&Arc<Upstream>>) -> Option<Arc<Upstream>> {
+    place.filter(|found| !found.is_over()).cloned()
+}
+
+/// Greets an agent, and carries frames from then on.
+async fn greet<O: Opener>(
+    opened: Opened<O::Reader, O::Writer>,
+) -> Result<Arc<Upstream>, (OpenFailure, String)> {
+    let patience = Patience::default().greeting;
+    let (mut reader, mut writer) = (opened.reader, opened.writer);
+    let mut decoder = Decoder::<ToClient>::new();
+    let no_agent = |text: &str| (OpenFailure::NoAgent, text.to_owned());
+    let greeted = timeout(patience, async {
+        let hello = ClientHello { version: VERSION };
+        let mut bytes = Vec::new();
+        ToAgent::Hello(hello).encode(0, &mut bytes);
+        writer.write_all(&bytes).await?;
+        writer.flush().await?;
+        loop {
+            if let Some((_, frame)) = decoder.next_frame().map_err(std::io::Error::other)? {
+                return Ok::<_, std::io::Error>(Some(frame));
+            }
+            if fill(&mut reader, &mut decoder).await? == 0 {
+                return Ok(None);
+            }
+        }
+    });
+    match greeted.await {
+        Err(_) => Err(no_agent("its agent does not answer")),
+        Ok(Err(error)) => Err(no_agent(&format!("its agent does not answer: {error}"))),
+        Ok(Ok(None)) => Err(no_agent("its agent closed the connection")),
+        Ok(Ok(Some(ToClient::Hello(hello)))) if hello.version == VERSION => {
+            if hello.hash != [0; 32] && !hello.hash.starts_with(&opened.hash) {
+                return Err(no_agent("it runs another agent than it was given"));
+            }
+            Ok(Upstream::begin(reader, writer, decoder, hello))
+        }
+        Ok(Ok(Some(_))) => Err(no_agent("its agent speaks another protocol")),
     }
 }
 

@@ -14,46 +14,60 @@ use tokio::task::JoinHandle;
 
 const LONG: Duration = Duration::from_mins(10);
 
-/// Streams to agents of the test's own, and for each the doorway that was told.
+/// Streams to agents of the test's own, and how each was got: by the sandbox's name, or by a doorway.
 #[derive(Default, Clone)]
-struct Doubles(Arc<Mutex<Vec<Option<String>>>>);
+struct Doubles(Arc<Mutex<Vec<String>>>);
 
 impl Doubles {
-    fn opened(&self) -> Vec<Option<String>> {
+    fn opened(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
+    }
+
+    fn stream(&self, by: &str) -> Opened<ReadHalf<DuplexStream>, WriteHalf<DuplexStream>> {
+        self.0.lock().unwrap().push(by.to_owned());
+        let (host, agent) = duplex(1 << 16);
+        tokio::spawn(behave(agent));
+        let (reader, writer) = tokio::io::split(host);
+        // The double's hash is all sevens.
+        let hash = if by == "impostor" {
+            vec![8]
+        } else {
+            vec![7; 8]
+        };
+        Opened {
+            reader,
+            writer,
+            hash,
+        }
     }
 }
 
 impl Opener for Doubles {
     type Reader = ReadHalf<DuplexStream>;
     type Writer = WriteHalf<DuplexStream>;
+    type Found = String;
 
-    async fn open(
-        &self,
-        sandbox: &str,
-        doorway: Option<&str>,
-    ) -> Result<Opened<Self::Reader, Self::Writer>, (OpenFailure, String)> {
+    /// `name:a` is another name of `a`.
+    async fn find(&self, sandbox: &str) -> Result<(String, String), (OpenFailure, String)> {
         if sandbox == "missing" {
             return Err((
                 OpenFailure::NotFound,
                 "no sandbox is called missing".to_owned(),
             ));
         }
-        self.0.lock().unwrap().push(doorway.map(str::to_owned));
-        let (host, agent) = duplex(1 << 16);
-        tokio::spawn(behave(agent));
-        let (reader, writer) = tokio::io::split(host);
-        // The double's hash is all sevens.
-        let hash = if sandbox == "impostor" {
-            vec![8]
-        } else {
-            vec![7; 8]
-        };
-        Ok(Opened {
-            reader,
-            writer,
-            hash,
-        })
+        let name = sandbox.trim_start_matches("name:").to_owned();
+        Ok((name.clone(), name))
+    }
+
+    async fn open(
+        &self,
+        found: String,
+    ) -> Result<Opened<Self::Reader, Self::Writer>, (OpenFailure, String)> {
+        Ok(self.stream(&found))
+    }
+
+    async fn enter(&self, doorway: &str) -> Option<Opened<Self::Reader, Self::Writer>> {
+        (doorway != "closed").then(|| self.stream(doorway))
     }
 }
 
@@ -114,14 +128,52 @@ async fn many_clients_share_one_stream() {
 async fn a_doorway_is_for_the_stream_that_is_opened_and_no_other() {
     let (_dir, place) = place();
     let (doubles, _task) = serving(&place, "build", LONG).await;
-    for doorway in [Some("here"), Some("there"), None] {
-        let client = connect(&place, "build", "a", doorway, PATIENCE, nothing_to_start).await;
+    let asks = [
+        ("a", Some("here")),
+        ("a", Some("there")),
+        ("a", None),
+        ("b", Some("closed")),
+        // An agent that is another one than it should be may be another sandbox's.
+        ("c", Some("impostor")),
+    ];
+    for (sandbox, doorway) in asks {
+        let client = connect(
+            &place,
+            "build",
+            sandbox,
+            doorway,
+            PATIENCE,
+            nothing_to_start,
+        )
+        .await;
         assert_eq!(said(&client.unwrap(), "well").await, b"well");
     }
-    assert_eq!(doubles.opened(), [Some("here".to_owned())]);
+    assert_eq!(doubles.opened(), ["here", "b", "impostor", "c"]);
     let spaced = Some("two words");
     let refused = connect(&place, "build", "a", spaced, PATIENCE, nothing_to_start).await;
     assert!(matches!(refused, Err(BrokerError::Open { .. })));
+}
+
+#[tokio::test]
+async fn whatever_a_sandbox_is_called_its_stream_is_one() {
+    let (_dir, place) = place();
+    let (doubles, task) = serving(&place, "build", LONG).await;
+    let mut clients = Vec::new();
+    for name in ["name:a", "a", "name:a", "b", "name:b", "name:name:b"] {
+        clients.push(client(&place, name).await.unwrap());
+        let last = clients.last().unwrap();
+        assert_eq!(said(last, name).await, name.as_bytes());
+    }
+    assert_eq!(doubles.opened(), ["a", "b"]);
+    // Many at once, under either name.
+    let mut many = tokio::task::JoinSet::new();
+    for name in ["c", "name:c"].into_iter().cycle().take(20) {
+        let place = place.clone();
+        many.spawn(async move { client(&place, name).await.is_ok() });
+    }
+    assert!(many.join_all().await.into_iter().all(|there| there));
+    assert_eq!(doubles.opened(), ["a", "b", "c"]);
+    task.abort();
 }
 
 #[tokio::test]

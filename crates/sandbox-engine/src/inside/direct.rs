@@ -16,7 +16,7 @@ const SPEAKING: Duration = Duration::from_secs(10);
 
 /// How long the way to a container of this machine may take. A busy machine may take longer, and
 /// is served over the exec then.
-const REACHING: Duration = Duration::from_millis(250);
+const REACHING: Duration = Duration::from_secs(1);
 
 /// After how long without a word the other side's kernel is asked for one, and how often again.
 const QUIET: Duration = Duration::from_secs(2);
