@@ -27,7 +27,7 @@ fn main() {
     let built = Command::new(var("CARGO"))
         .current_dir(manifest.join("../.."))
         .args(["build", "--quiet", "--package", "sandbox-agent"])
-        .args(["--bin", "sandbox-agent", "--profile", "boot", "--target"])
+        .args(["--bin", "sandbox-agent", "--profile", "agent", "--target"])
         .arg(&triple)
         .arg("--target-dir")
         .arg(&target)
@@ -43,7 +43,7 @@ fn main() {
         Err(error) => fail(&format!("cargo cannot be run: {error}")),
     }
     // Copied, so that another build's later program is not taken for this one's.
-    let program = target.join(triple).join("boot/sandbox-agent");
+    let program = target.join(triple).join("agent/sandbox-agent");
     let carried = Path::new(&var("OUT_DIR")).join("sandbox-agent");
     let copied = std::fs::read(&program).and_then(|bytes| {
         std::fs::write(&carried, &bytes)?;

@@ -16,15 +16,15 @@ pub(crate) struct Process {
 
 /// Every process that is there now. One that ends while this looks is left out.
 pub(crate) fn all() -> BTreeMap<i32, Process> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return BTreeMap::new();
-    };
+    let mut all = BTreeMap::new();
+    let entries = fs::read_dir("/proc").into_iter().flatten();
     let pids = entries
         .filter_map(Result::ok)
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(one)
-        .map(|process| (process.pid, process))
-        .collect()
+    for process in pids.filter_map(one) {
+        all.insert(process.pid, process);
+    }
+    all
 }
 
 /// The process with this id.

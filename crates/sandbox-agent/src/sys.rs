@@ -1,6 +1,7 @@
 //! The system calls that have no safe form, and small ones that nix does not have.
 #![expect(unsafe_code, reason = "fork, ioctl and close_range have no safe form")]
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -31,13 +32,11 @@ fn close_range(first: RawFd, last: libc::c_uint, flags: libc::c_uint) -> Result<
 /// Closes every descriptor but those in `keep` and 0 to 2, whose numbers nothing else may get. For
 /// a fork that goes on by itself.
 pub(crate) fn close_others(keep: &[RawFd]) {
-    let mut keep = keep.to_vec();
-    keep.extend([0, 1, 2]);
-    keep.sort_unstable();
-    keep.dedup();
+    let mut kept: BTreeSet<RawFd> = BTreeSet::new();
+    kept.extend(keep.iter().chain(&[0, 1, 2]));
     let mut first = 0;
     let mut whole = true;
-    for fd in &keep {
+    for fd in &kept {
         if *fd > first {
             whole &= close_range(first, fd.unsigned_abs() - 1, 0).is_ok();
         }
@@ -46,7 +45,7 @@ pub(crate) fn close_others(keep: &[RawFd]) {
     whole &= close_range(first, libc::c_uint::MAX, 0).is_ok();
     if !whole {
         for fd in open_descriptors() {
-            if !keep.contains(&fd) {
+            if !kept.contains(&fd) {
                 // SAFETY: this fork never uses the descriptors that it inherited and does not keep.
                 unsafe { libc::close(fd) };
             }

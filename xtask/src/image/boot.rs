@@ -8,9 +8,6 @@ use crate::paths::Checkout;
 use crate::process::{self, ProcessError};
 use crate::progress::Step;
 
-/// How large a sandbox's agent may be, in bytes: it is filled into a volume of every engine.
-const AGENT_MOST: usize = 1536 << 10;
-
 /// Why there is no program to put into the image.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BootError {
@@ -20,9 +17,6 @@ pub(crate) enum BootError {
     /// A program cannot be read.
     #[error("cannot read our programs")]
     File(#[from] FileError),
-    /// The agent has outgrown its bound.
-    #[error("sandbox-agent has {0} bytes, and may have {AGENT_MOST}")]
-    AgentTooLarge(usize),
     /// `rustc -vV` did not name its host.
     #[error("rustc -vV names no host triple")]
     NoHost,
@@ -61,16 +55,15 @@ pub(crate) struct Programs {
 
 /// Builds the programs and reads them.
 pub(crate) fn build(checkout: &Checkout) -> Result<Programs, BootError> {
-    let step = Step::begin("talaria-boot, talaria, sandbox-agent");
+    let step = Step::begin("talaria-boot, talaria");
     let triple = host_triple()?;
     let target = checkout.target().join("boot");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(checkout.root());
     cargo.args(["build", "--profile", "boot", "--target", &triple]);
     cargo.args(["--package", "talaria-boot", "--package", "talaria"]);
-    cargo.args(["--package", "sandbox-agent"]);
     // What speaks to an engine has no place in an image.
-    cargo.args(["--no-default-features", "--features", "sandbox-agent/agent"]);
+    cargo.arg("--no-default-features");
     cargo.arg("--target-dir").arg(&target);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", rustflags(checkout, cargo_home()));
     cargo.env_remove("RUSTFLAGS");
@@ -85,15 +78,10 @@ pub(crate) fn build(checkout: &Checkout) -> Result<Programs, BootError> {
         boot: read("talaria-boot")?,
         talaria: read("talaria")?,
     };
-    let agent = read("sandbox-agent")?.len();
-    if agent > AGENT_MOST {
-        return Err(BootError::AgentTooLarge(agent));
-    }
     step.done(format!(
-        "static, {}, {} and {} KiB",
+        "static, {} and {} KiB",
         programs.boot.len().div_ceil(1024),
-        programs.talaria.len().div_ceil(1024),
-        agent.div_ceil(1024)
+        programs.talaria.len().div_ceil(1024)
     ));
     Ok(programs)
 }

@@ -1,5 +1,6 @@
 //! Files of the kernel, of the machine and of the engine that a sandbox should not get at.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read as _;
@@ -146,14 +147,13 @@ fn writable(path: &str) -> Found {
 
 /// Every device below `/dev`, two levels deep.
 fn devices() -> Found {
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     look(Path::new("/dev"), 2, &mut found);
-    found.sort();
     found.into_iter().collect()
 }
 
 /// `PATH c MAJOR:MINOR`.
-fn look(folder: &Path, depth: u32, found: &mut Vec<String>) {
+fn look(folder: &Path, depth: u32, found: &mut BTreeSet<String>) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
@@ -167,7 +167,7 @@ fn look(folder: &Path, depth: u32, found: &mut Vec<String>) {
         } else if kind.is_char_device() || kind.is_block_device() {
             let letter = if kind.is_block_device() { 'b' } else { 'c' };
             let (major, minor) = (libc::major(metadata.rdev()), libc::minor(metadata.rdev()));
-            found.push(format!(
+            found.insert(format!(
                 "{} {letter} {major}:{minor}",
                 entry.path().display()
             ));
@@ -187,14 +187,10 @@ fn engine_sockets(mounts: &[Mount]) -> Found {
         |path: &PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     places.retain(is_socket);
     // `/var/run` is `/run`: one socket, one name.
-    let mut sockets: Vec<_> = places
-        .into_iter()
-        .map(|path| fs::canonicalize(&path).unwrap_or(path))
-        .collect();
-    sockets.sort();
-    sockets.dedup();
-    sockets
-        .iter()
-        .map(|path| String::from_utf8_lossy(path.as_os_str().as_bytes()).into_owned())
-        .collect()
+    let mut sockets = BTreeSet::new();
+    for path in places {
+        let path = fs::canonicalize(&path).unwrap_or(path);
+        sockets.insert(String::from_utf8_lossy(path.as_os_str().as_bytes()).into_owned());
+    }
+    sockets.into_iter().collect()
 }

@@ -89,12 +89,12 @@ impl Found {
     pub(super) fn map<K: Into<String>, V: Into<Found>>(
         items: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        let items = items.into_iter();
-        Self::Map(
-            items
-                .map(|(name, found)| (name.into(), found.into()))
-                .collect(),
-        )
+        // Not collected, which would sort them, by a function for each kind of iterator.
+        let mut map = BTreeMap::new();
+        for (name, found) in items {
+            map.insert(name.into(), found.into());
+        }
+        Self::Map(map)
     }
 
     fn write(&self, text: &mut String) {

@@ -152,4 +152,11 @@ mod tests {
         let hashed = AgentBinary::new(carried.bytes.clone());
         assert_eq!(carried.sha256(), hashed.sha256());
     }
+
+    #[test]
+    fn the_program_that_is_carried_is_small() {
+        // 1.5 MiB with the C library that it was measured with, and some room for another one.
+        let size = AgentBinary::embedded().bytes.len();
+        assert!(size < 1_700_000, "{size}");
+    }
 }
