@@ -81,7 +81,7 @@ mod tests {
             record,
             slot: None,
             stale: Vec::new(),
-            interrupted: Vec::new(),
+            interrupted: Ok(Vec::new()),
         }
     }
 

@@ -27,8 +27,9 @@ pub struct Observed {
     pub slot: Option<Want>,
     /// Which of the files that name dead processes are there.
     pub stale: Vec<&'static str>,
-    /// The names of files that are being written, or whose writers were killed.
-    pub interrupted: Vec<String>,
+    /// The names of files that are being written, or whose writers were killed; or why its directory
+    /// cannot be listed.
+    pub interrupted: Result<Vec<String>, String>,
 }
 
 /// What a look at a home and its scandir found.
@@ -126,12 +127,11 @@ fn observe_one(profile: ProfileName, home: &Folder, scandir: &Folder) -> Observe
     let is_ours = |name: &str| {
         name == gateway_state::FILE_NAME || STALE_FILES.contains(&name) || is_staged(name)
     };
-    let listed = home.names(&directory, is_ours).ok();
+    let listed = home.names(&directory, is_ours);
     // A directory that cannot be listed may let those through who know a name.
-    let may_have = |name: &str| {
-        listed
-            .as_ref()
-            .is_none_or(|names| names.iter().any(|listed| listed == name))
+    let may_have = |name: &str| match &listed {
+        Ok(names) => names.iter().any(|listed| listed == name),
+        Err(_) => true,
     };
     let is_there =
         |name: &str| may_have(name) && matches!(home.kind(directory.join(name)), Ok(Some(_)));
@@ -145,18 +145,17 @@ fn observe_one(profile: ProfileName, home: &Folder, scandir: &Folder) -> Observe
             .into_iter()
             .filter(|file| is_there(file))
             .collect(),
-        interrupted: listed
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|name| is_staged(name))
-            .collect(),
+        interrupted: match listed {
+            Ok(names) => Ok(names.into_iter().filter(|name| is_staged(name)).collect()),
+            Err(error) => Err(error.to_string()),
+        },
         slot: slot::want_at(scandir, &profile),
         profile,
     }
 }
 
-/// Removes what writers that were killed left. Returns each file that was there, with what came of
-/// it.
+/// Removes what writers that were killed left. Returns each file that was there, and each directory
+/// that could not be listed, with what came of it.
 ///
 /// For a time when nobody writes: at a boot, before anything of the agent's runs.
 #[must_use]
@@ -164,7 +163,14 @@ pub fn sweep_interrupted(observed: &[Observed], home: &Path) -> Vec<(PathBuf, io
     let mut swept = Vec::new();
     for one in observed {
         let directory = one.profile.directory(home);
-        for path in one.interrupted.iter().map(|file| directory.join(file)) {
+        let files = match &one.interrupted {
+            Ok(files) => files,
+            Err(reason) => {
+                swept.push((directory, Err(io::Error::other(reason.clone()))));
+                continue;
+            }
+        };
+        for path in files.iter().map(|file| directory.join(file)) {
             match fs::remove_file(&path) {
                 // Its name was this process's own as well, which has used and removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -292,6 +298,17 @@ mod tests {
         assert_eq!(paths, swept);
         assert!(kept.iter().all(|file| file.exists()));
         assert_eq!(sweep_interrupted(&seen, home.path()).len(), 0);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_listed_is_named() {
+        let (home, scandir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut seen = observe(home.path(), scandir.path()).unwrap().profiles;
+        seen[0].interrupted = Err("no".to_owned());
+        let swept = sweep_interrupted(&seen, home.path());
+        assert_eq!(swept.len(), 1);
+        assert_eq!(swept[0].0, home.path());
+        assert_eq!(swept[0].1.as_ref().unwrap_err().to_string(), "no");
     }
 
     #[test]
