@@ -48,7 +48,8 @@ struct Stranger {
 }
 
 impl Door {
-    /// Opens one, and says so on stdout, or that there is none: without a network.
+    /// Opens one, and says so on stdout, or that there is none: without a network,
+    /// or without keys that nobody can guess.
     ///
     /// # Errors
     ///
@@ -70,8 +71,8 @@ impl Door {
         listen(&listener, Backlog::new(16)?)?;
         let offer = Offer {
             port: getsockname::<SockaddrIn>(listener.as_raw_fd())?.port(),
-            clients: sys::random(),
-            agents: sys::random(),
+            clients: sys::secret()?,
+            agents: sys::secret()?,
         };
         Ok(Self {
             listener,

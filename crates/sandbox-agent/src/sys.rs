@@ -222,18 +222,22 @@ pub(crate) fn ticks(time: Duration) -> u64 {
     u64::try_from(time.as_micros() * hertz.unwrap_or(100) / 1_000_000).unwrap_or(u64::MAX)
 }
 
-/// Random bytes.
-pub(crate) fn random<const N: usize>() -> [u8; N] {
+/// Random bytes that nobody can guess.
+pub(crate) fn secret<const N: usize>() -> Result<[u8; N], Errno> {
     let mut bytes = [0; N];
     // SAFETY: fills at most the N bytes that `bytes` has.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) };
-    if usize::try_from(got) != Ok(N) {
+    let got = Errno::result(unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) })?;
+    (usize::try_from(got) == Ok(N))
+        .then_some(bytes)
+        .ok_or(Errno::EIO)
+}
+
+/// Random bytes, for names and the like: where there are none, this process's id.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    secret().unwrap_or_else(|_| {
         let pid = std::process::id().to_be_bytes();
-        for (byte, other) in bytes.iter_mut().zip(pid.iter().cycle()) {
-            *byte ^= other;
-        }
-    }
-    bytes
+        std::array::from_fn(|at| pid[at % pid.len()])
+    })
 }
 
 /// Sets real, effective and saved ids for good.
