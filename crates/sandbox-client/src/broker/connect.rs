@@ -73,9 +73,11 @@ impl BrokerError {
 
 /// Speaks to a sandbox's agent through the broker of this place, which is started by `command`
 /// where there is none. `doorway` is where the agent of a new sandbox waits for its first client, as
-/// the broker's [`Opener`](super::Opener) understands it. The command is to call [`serve`](super::serve), in a session of its own, and
-/// when it is ready, to write something to its stdout and close it. One that ends without a word
-/// cannot serve, and is not waited for.
+/// the broker's [`Opener`](super::Opener) understands it.
+///
+/// The command is to call [`serve`](super::serve), in a session of its own, and when it is ready, to
+/// write something to its stdout and close it. One that ends without a word cannot serve, and is not
+/// waited for.
 ///
 /// # Errors
 ///

@@ -7,7 +7,8 @@
 //!
 //! `BUILD` says which build of the program speaks; it, `SANDBOX` and `DOORWAY` are without spaces.
 //! `DOORWAY` is where the agent of a new sandbox waits for its first client, in words of the
-//! program's own. `stop` in place of `open SANDBOX` asks the broker to end. A line has at most [`LONGEST`] bytes.
+//! program's own. `stop` in place of `open SANDBOX` asks the broker to end. A line has at most
+//! [`LONGEST`] bytes.
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
